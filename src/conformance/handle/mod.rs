@@ -1,0 +1,10 @@
+//! Scenarios of the handle, in everyday words.
+
+pub(super) mod exclusive;
+pub(super) mod integers;
+pub(super) mod names;
+pub(super) mod transactions;
+pub(super) mod updates;
+pub(super) mod values;
+pub(super) mod watches;
+pub(super) mod whole;

@@ -1,0 +1,65 @@
+//! What a watch of a prefix has seen, and what is new about what it sees now.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Instant,
+};
+
+use super::{Entry, PrefixEvent, Remaining, Revision, State};
+use crate::error::Result;
+
+/// The entries seen last, and the changes not yet told.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    seen: BTreeMap<String, (Revision, Remaining)>,
+    pending: VecDeque<PrefixEvent>,
+}
+
+impl Ledger {
+    /// Compares everything that is there now, dead entries included, with what was there before.
+    pub(crate) fn enter(&mut self, entries: Vec<Entry>, ended_by: impl Fn(Remaining) -> Result<State>) -> Result<()> {
+        let mut before = std::mem::take(&mut self.seen);
+        for entry in entries {
+            self.compare(before.remove(&entry.key), entry);
+        }
+        for (key, (revision, remaining)) in before {
+            let reason = ended_by(remaining)?;
+            self.pending.push_back(PrefixEvent::Removed { key, revision, reason });
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, before: Option<(Revision, Remaining)>, entry: Entry) {
+        let Entry { key, value, head } = entry;
+        if head.state != State::Live {
+            if let Some((revision, _)) = before {
+                self.pending.push_back(PrefixEvent::Removed { key, revision, reason: head.state });
+            }
+            return;
+        }
+        self.seen.insert(key.clone(), (head.revision, head.remaining));
+        if before.is_none_or(|(revision, _)| revision != head.revision) {
+            self.pending.push_back(PrefixEvent::Set { key, value, revision: head.revision });
+        }
+    }
+
+    /// The next change to be told.
+    pub(crate) fn pop(&mut self) -> Option<PrefixEvent> {
+        self.pending.pop_front()
+    }
+
+    /// When the first of the entries seen ends by itself.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        let ends = self.seen.values().filter_map(|(_, remaining)| match remaining {
+            Remaining::Until(end) => Some(*end),
+            _ => None,
+        });
+        ends.min()
+    }
+
+    /// Whether an entry seen has ended by itself, or may have: its owner is asked for.
+    #[cfg_attr(not(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable))), allow(dead_code))]
+    pub(crate) fn has_ended(&self, is_dead: impl Fn(Remaining) -> bool) -> bool {
+        self.seen.values().any(|(_, remaining)| is_dead(*remaining))
+    }
+}

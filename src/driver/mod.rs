@@ -1,0 +1,27 @@
+//! The contract between the words users speak and the places where truth is kept.
+//!
+//! A [`Driver`] stores keyed bytes with revisions and lifetimes, changes several keys at once, and lets callers wait
+//! for changes. Everything else (typed values, integers, transactions, watches, later locks) is written once, over
+//! this contract.
+
+mod any;
+mod contract;
+pub(crate) mod ledger;
+mod memory;
+pub(crate) mod number;
+mod patience;
+mod rescan;
+mod rules;
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable)))]
+mod shm;
+mod stop;
+
+pub(crate) use any::AnyDriver;
+pub use contract::*;
+pub(crate) use memory::Memory;
+pub(crate) use patience::through_gate;
+pub(crate) use rescan::{Rescan, ended_by};
+pub use rules::{add_encoded, check_value};
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable)))]
+pub(crate) use shm::Shm;
+pub use stop::Stop;

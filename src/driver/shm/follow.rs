@@ -1,0 +1,145 @@
+//! Following a prefix: only shards in which something changed below it are looked at again.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Shm, attachment::Attachment, wait::Sleep};
+use crate::{
+    driver::{
+        Access, Driver, Patience, PrefixEvent, PrefixWatch, Remaining, Space, ended_by, ledger::Ledger, through_gate,
+    },
+    error::Result,
+    storage::Wanted,
+};
+
+/// A watch of a prefix with a place in the region's table.
+pub(super) struct Follow {
+    shm: Shm,
+    access: Access,
+    space: Space,
+    prefix: String,
+    place: u64,
+    owner: u64,
+    /// What was seen, shard by shard.
+    ledgers: Vec<Ledger>,
+    /// Shards to look at.
+    dirty: u64,
+}
+
+impl Follow {
+    /// `None` when the table is full; whoever asks then looks at everything after each change.
+    pub(super) fn begin(
+        attachment: &Arc<Attachment>,
+        access: Access,
+        space: Space,
+        prefix: &str,
+    ) -> Result<Option<Self>> {
+        if attachment.is_read_only() {
+            return Ok(None);
+        }
+        let shm = Shm(Arc::clone(attachment));
+        let owner = shm.owner()?.0;
+        let Some(place) = register(attachment, owner, space, prefix) else { return Ok(None) };
+        let ledgers = attachment.storage.shards().map(|_| Ledger::default()).collect();
+        Ok(Some(Self { shm, access, space, prefix: prefix.to_owned(), place, owner, ledgers, dirty: u64::MAX }))
+    }
+
+    fn attachment(&self) -> &Attachment {
+        &self.shm.0
+    }
+
+    /// Looks at the dirty shards and notes what is new.
+    fn look(&mut self, access: &Access) -> Result<()> {
+        let attachment = Arc::clone(&self.shm.0);
+        let storage = &attachment.storage;
+        self.dirty |= storage.watches().take_dirty(self.place);
+        for shard in storage.shards().filter(|shard| self.dirty >> shard.index & 1 == 1) {
+            let wanted =
+                Wanted { space: self.space, prefix: self.prefix.as_bytes(), values: true, shards: 1 << shard.index };
+            let found = attachment.gated(access, self.space, || storage.scan(&wanted))?;
+            let entries = self.shm.entries(found, true)?;
+            self.ledgers[shard.index as usize].enter(entries, |remaining| ended_by(&self.shm, remaining))?;
+        }
+        self.dirty = 0;
+        Ok(())
+    }
+
+    /// Sleeps until something may be new; `false` when patience ran out.
+    fn sleep(&mut self, patience: Patience<'_>) -> Result<bool> {
+        let attachment = Arc::clone(&self.shm.0);
+        attachment.check()?;
+        self.keep_place()?;
+        let watches = attachment.storage.watches();
+        let mut sleep = Sleep::new(&attachment, patience);
+        if let Some(expiry) = self.ledgers.iter().filter_map(Ledger::next_expiry).min() {
+            sleep.at_most(expiry.saturating_duration_since(Instant::now()) + Duration::from_micros(50));
+        }
+        sleep.on(watches.wait_word(self.place));
+        if !sleep.unless(|| Ok(self.dirty != 0 || watches.is_dirty(self.place)))? {
+            return Ok(false);
+        }
+        attachment.check_name_now()?;
+        self.mark_ended();
+        Ok(true)
+    }
+
+    /// In a forked child whose parent has died, the place may be somebody else's by now.
+    fn keep_place(&mut self) -> Result<()> {
+        let (attachment, mine) = (Arc::clone(&self.shm.0), self.shm.owner()?.0);
+        if self.owner != mine || !attachment.storage.watches().is_held(self.place, self.owner) {
+            if let Some(place) = register(&attachment, mine, self.space, &self.prefix) {
+                (self.place, self.owner) = (place, mine);
+            }
+            self.dirty = u64::MAX;
+        }
+        Ok(())
+    }
+
+    /// Shards in which an entry ended by itself: nobody tells of that.
+    fn mark_ended(&mut self) {
+        let is_dead = |remaining| match remaining {
+            Remaining::Forever => false,
+            Remaining::Until(end) => end <= Instant::now(),
+            Remaining::Owner(owner) => !self.shm.is_alive(owner).unwrap_or(true),
+        };
+        for (index, ledger) in self.ledgers.iter().enumerate() {
+            if ledger.has_ended(is_dead) {
+                self.dirty |= 1 << index;
+            }
+        }
+    }
+}
+
+fn register(attachment: &Attachment, owner: u64, space: Space, prefix: &str) -> Option<u64> {
+    let storage = &attachment.storage;
+    let is_dead = |owner: u64| storage.participants().owner_is_dead((owner & 0x1fff) as u32, owner >> 13);
+    storage.watches().add(owner, space as u64, prefix.as_bytes(), is_dead)
+}
+
+impl PrefixWatch for Follow {
+    fn next(&mut self, patience: Patience<'_>) -> Result<Option<PrefixEvent>> {
+        loop {
+            if let Some(event) = self.ledgers.iter_mut().find_map(Ledger::pop) {
+                return Ok(Some(event));
+            }
+            if self.dirty == 0 && !self.attachment().storage.watches().is_dirty(self.place) && !self.sleep(patience)? {
+                return Ok(None);
+            }
+            let access = self.access;
+            if through_gate(access, patience, |access| self.look(access))?.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+impl Drop for Follow {
+    fn drop(&mut self) {
+        // A forked child must not take its parent's place away, nor join only to find that out.
+        if self.attachment().joined().is_some() {
+            self.attachment().storage.watches().remove(self.place, self.owner);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What one shard contributes to a transaction: a block with an entry for each slot.
+//!
+//! | offset | bytes | what |
+//! |---|---|---|
+//! | 0 | 8 | 0: no record begins here |
+//! | 8 | 8 | tag: clock of the home shard << 6 | home shard |
+//! | 16 | 8 | entries that are complete |
+//! | 24 | 8 | entries that were put away after the commit |
+//! | 32 | 32 each | slot's offset (bits 0–39), wait word (40–49), space (50); old slot; new slot; tag |
+//!
+//! The home shard's word `clock << 2 | state` is the commit point of the whole: one store, for everybody.
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use super::{
+    Storage,
+    shard::{Shard, TXN},
+    slot::{GRAVE, Slot},
+};
+use crate::{driver::Space, region::memory::Memory};
+
+const TAG: u64 = 8;
+const COUNT: u64 = 16;
+const DONE: u64 = 24;
+const ENTRIES: u64 = 32;
+const ENTRY: u64 = 32;
+const AT_MASK: u64 = (1 << 40) - 1;
+
+pub(crate) const PREPARED: u64 = 1;
+pub(crate) const COMMITTED: u64 = 2;
+
+/// A transaction: its home shard, and that shard's clock when it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tag(pub(crate) u64);
+
+impl Tag {
+    pub(crate) fn home(self) -> u32 {
+        (self.0 & 63) as u32
+    }
+
+    /// The home's word when the transaction is in that state.
+    pub(crate) fn word(self, state: u64) -> u64 {
+        (self.0 >> 6) << 2 | state
+    }
+
+    /// The home's word now; 0 when the home is garbage.
+    fn now(self, storage: &Storage) -> u64 {
+        if self.home() >= storage.geometry.shards { 0 } else { storage.shard(self.home()).load(TXN) }
+    }
+
+    pub(crate) fn is_committed(self, storage: &Storage) -> bool {
+        self.now(storage) == self.word(COMMITTED)
+    }
+}
+
+/// An entry as its own writer and recoverers see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) at: u64,
+    pub(crate) wait: u64,
+    pub(crate) space: Space,
+    pub(crate) old: Slot,
+    pub(crate) new: Slot,
+}
+
+/// A shard's part of a transaction.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) memory: &'a Memory,
+    pub(crate) at: u64,
+}
+
+impl Part<'_> {
+    /// Bytes of a part with so many entries.
+    pub(crate) fn size(entries: u64) -> u64 {
+        ENTRIES + entries * ENTRY
+    }
+
+    pub(crate) fn begin(&self, tag: Tag) {
+        for (field, value) in [(0, 0), (TAG, tag.0), (COUNT, 0), (DONE, 0)] {
+            self.memory.store(self.at + field, value, Release);
+        }
+    }
+
+    pub(crate) fn tag(&self) -> Tag {
+        Tag(self.memory.load(self.at + TAG, Acquire))
+    }
+
+    pub(crate) fn count_at(&self) -> u64 {
+        self.at + COUNT
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.memory.load(self.count_at(), Acquire)
+    }
+
+    pub(crate) fn done_at(&self) -> u64 {
+        self.at + DONE
+    }
+
+    pub(crate) fn done(&self) -> u64 {
+        self.memory.load(self.done_at(), Acquire)
+    }
+
+    pub(crate) fn entry_at(&self, index: u64) -> u64 {
+        self.at + ENTRIES + index * ENTRY
+    }
+
+    pub(crate) fn write(&self, index: u64, entry: Entry) {
+        let at = self.entry_at(index);
+        let place = entry.at | entry.wait << 40 | (entry.space as u64) << 50;
+        for (field, value) in [(0, place), (8, entry.old.0), (16, entry.new.0), (24, self.tag().0)] {
+            self.memory.store(at + field, value, Release);
+        }
+    }
+
+    pub(crate) fn read(&self, index: u64) -> Entry {
+        let at = self.entry_at(index);
+        let place = self.memory.load(at, Relaxed);
+        Entry {
+            at: place & AT_MASK,
+            wait: place >> 40 & 0x3ff,
+            space: if place >> 50 & 1 == 0 { Space::Values } else { Space::Coordination },
+            old: Slot(self.memory.load(at + 8, Relaxed)),
+            new: Slot(self.memory.load(at + 16, Relaxed)),
+        }
+    }
+}
+
+/// An entry as a reader sees it through a mark.
+#[derive(Clone, Copy)]
+pub(crate) struct Sighting {
+    /// The tag stands 24 bytes behind this.
+    entry: u64,
+    tag: Tag,
+    state: u64,
+    old: Slot,
+    new: Slot,
+}
+
+impl Sighting {
+    /// What an entry says of the slot at `at`; `None` when it is no longer that slot's.
+    pub(crate) fn of(storage: &Storage, entry: u64, at: u64) -> Option<Self> {
+        let word = |field| storage.memory.load(entry + field, Acquire);
+        let tag = Tag(word(24));
+        let (place, old, new) = (word(0), Slot(word(8)), Slot(word(16)));
+        let state = tag.now(storage);
+        let sound = place & AT_MASK == at && (state == tag.word(PREPARED) || state == tag.word(COMMITTED));
+        sound.then_some(Self { entry, tag, state, old, new })
+    }
+
+    /// What a condemned slot means, as the shard's header at `header` says; `None` when no transaction is under way.
+    pub(crate) fn of_condemned(storage: &Storage, header: u64, raw: Slot) -> Option<Self> {
+        let entry = header + super::shard::CONDEMNED - 24;
+        let tag = Tag(storage.memory.load(entry + 24, Acquire));
+        let state = tag.now(storage);
+        let sound = state == tag.word(PREPARED) || state == tag.word(COMMITTED);
+        sound.then(|| Self { entry, tag, state, old: Slot::record(raw.hash(), raw.offset(), true), new: GRAVE })
+    }
+
+    /// The slot that it means now.
+    pub(crate) fn slot(&self) -> Slot {
+        if self.state == self.tag.word(COMMITTED) { self.new } else { self.old }
+    }
+
+    /// Whether entry and transaction are as they were.
+    pub(crate) fn holds(&self, storage: &Storage) -> bool {
+        storage.memory.load(self.entry + 24, Acquire) == self.tag.0 && self.tag.now(storage) == self.state
+    }
+}
+
+impl Shard<'_> {
+    /// This shard's part of a transaction, if it takes part in one.
+    pub(crate) fn part(&self) -> Option<Part<'_>> {
+        match self.load(super::shard::PART) {
+            0 => None,
+            at => Some(Part { memory: &self.storage.memory, at }),
+        }
+    }
+}

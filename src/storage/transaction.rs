@@ -1,0 +1,294 @@
+//! Changing many slots at once, over any number of shards.
+//!
+//! 1. All shards concerned are locked, lowest first. The lowest is the transaction's home.
+//! 2. Each slot is replaced by a mark that leads to its entry in the shard's part. A reader that meets a mark looks
+//!    at the home's word and takes the old slot, or the new one.
+//! 3. The home's word becomes COMMITTED: one store, for everybody.
+//! 4. Marks are replaced by the new slots, old records put away, parts freed; the home last, and its word only when no
+//!    other shard needs it any more.
+//!
+//! Whoever recovers a shard finishes or undoes only that shard's part, as the home's word says; whoever recovers the
+//! home first makes sure that every other shard has been recovered (attack 24).
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use super::{
+    Key, Storage, condemned,
+    find::Found,
+    part::{COMMITTED, Entry, PREPARED, Part, Tag},
+    record::{Life, Record, Shape, checksum_of},
+    shard::{CONDEMNED, Intent, Locked, PART, TXN, TXN_SHARDS},
+    slot::{EMPTY, GRAVE, Slot},
+};
+use crate::{
+    broken::{self, Defect},
+    driver::{Space, State},
+    error::{ErrorKind, Result},
+    primitive::wait_word::Duty,
+};
+
+/// What becomes of a key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum To<'a> {
+    Value(&'a [u8], Life),
+    Nothing,
+}
+
+/// A change of one key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change<'a> {
+    pub(crate) key: Key<'a>,
+    pub(crate) to: To<'a>,
+}
+
+impl Storage {
+    /// All changes at once. The shards of all keys are locked by the caller, in order; each key occurs once.
+    /// One answer per change: its revision; none where there was nothing to remove.
+    ///
+    /// # Errors
+    /// `Full`, with nothing changed.
+    pub(crate) fn transact(&self, locks: &[Locked<'_>], changes: &[Change<'_>]) -> Result<Vec<Option<u64>>> {
+        let mut by_shard: Vec<Vec<usize>> = vec![Vec::new(); self.geometry.shards as usize];
+        changes.iter().enumerate().for_each(|(index, change)| by_shard[change.key.shard as usize].push(index));
+        for lock in locks {
+            lock.make_room(changes, &by_shard[lock.index as usize])?;
+        }
+        match self.transact_once(locks, changes, &by_shard) {
+            Err(error) if error.kind() == ErrorKind::Full => {
+                locks.iter().try_for_each(Locked::free_retired)?;
+                self.transact_once(locks, changes, &by_shard)
+            }
+            other => other,
+        }
+    }
+
+    fn transact_once(
+        &self,
+        locks: &[Locked<'_>],
+        changes: &[Change<'_>],
+        by_shard: &[Vec<usize>],
+    ) -> Result<Vec<Option<u64>>> {
+        let Some(home) = locks.first() else { return Ok(Vec::new()) };
+        let tag = Tag(home.tick()?);
+        for lock in locks {
+            lock.intend(Intent::Part, Space::Values, 0, EMPTY, EMPTY);
+        }
+        home.store(TXN_SHARDS, locks.iter().fold(0, |shards, lock| shards | 1 << lock.index));
+        home.store(TXN, tag.word(PREPARED));
+        let mut revisions = vec![None; changes.len()];
+        let prepared = locks
+            .iter()
+            .try_for_each(|lock| lock.prepare(tag, changes, &by_shard[lock.index as usize], &mut revisions));
+        if let Err(error) = prepared {
+            for lock in locks.iter().rev() {
+                lock.undo()?;
+                lock.roll_back()?;
+            }
+            finish(home, locks)?;
+            return Err(error);
+        }
+        locks.iter().for_each(Locked::begin_change);
+        self.memory.swap(home.base + TXN, tag.word(COMMITTED), SeqCst);
+        for lock in locks.iter().rev() {
+            lock.apply(Duty::Own)?;
+        }
+        finish(home, locks)?;
+        for lock in locks {
+            lock.shrink(Space::Values)?;
+        }
+        Ok(revisions)
+    }
+}
+
+/// No part is left: the home's word is not needed any more, and nothing is under way.
+fn finish(home: &Locked<'_>, locks: &[Locked<'_>]) -> Result<()> {
+    for lock in locks.iter().skip(1) {
+        lock.end_change();
+        lock.idle();
+    }
+    home.end_change();
+    home.store(TXN, 0);
+    home.idle();
+    locks.iter().try_for_each(Locked::give_back)
+}
+
+impl Locked<'_> {
+    /// Whatever needs an operation of its own, before the transaction begins.
+    fn make_room(&self, changes: &[Change<'_>], mine: &[usize]) -> Result<()> {
+        self.bury()?;
+        for space in [Space::Values, Space::Coordination] {
+            let puts =
+                |index: &&usize| changes[**index].key.space == space && matches!(changes[**index].to, To::Value(..));
+            let puts = mine.iter().filter(puts).count() as u64;
+            if puts > 0
+                && let Err(error) = self.reserve(space, puts)
+            {
+                self.recover()?;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills new records and marks the slots. Each step is complete in itself: a note of every word, an entry, a mark.
+    fn prepare(&self, tag: Tag, changes: &[Change<'_>], mine: &[usize], revisions: &mut [Option<u64>]) -> Result<()> {
+        let removals = mine.iter().copied().filter(|index| matches!(changes[*index].to, To::Nothing));
+        let removals: Vec<usize> = removals.collect();
+        let bulk = removals.len() >= condemned::MANY;
+        if bulk {
+            self.condemn(tag, changes, &removals, revisions)?;
+        }
+        let mine: Vec<usize> =
+            mine.iter().copied().filter(|index| !bulk || matches!(changes[*index].to, To::Value(..))).collect();
+        if mine.is_empty() {
+            return Ok(());
+        }
+        let part = Part { memory: &self.storage.memory, at: self.allocate_anywhere(Part::size(mine.len() as u64))? };
+        part.begin(tag);
+        self.journal().set(self.base + PART, part.at);
+        self.journal().clear();
+        // Counted here, not by what the part says: it lies where anybody may write.
+        let mut entries = 0;
+        for index in mine {
+            revisions[index] = self.prepare_one(part, &mut entries, &changes[index])?;
+        }
+        Ok(())
+    }
+
+    fn prepare_one(&self, part: Part<'_>, entries: &mut u64, change: &Change<'_>) -> Result<Option<u64>> {
+        let key = &change.key;
+        let (at, old, was_live) = match self.find(key)? {
+            Found::Here { at, slot } => (at, slot, self.current(slot)?.state == State::Live),
+            Found::Vacant { at, slot } => (at, slot, false),
+            Found::NoRoom if matches!(change.to, To::Nothing) => return Ok(None),
+            Found::NoRoom => return Err(self.storage.full()),
+        };
+        let (new, revision) = match change.to {
+            To::Value(value, life) => {
+                let shape = Shape::new(key.space, key.bytes.len(), value.len(), life);
+                let record = Record { memory: &self.storage.memory, at: self.allocate(shape.size())? };
+                if record.fill(shape, key.bytes, value, life).is_none() {
+                    return Err(self.corrupt("a block lies outside the store"));
+                }
+                let revision = self.tick()?;
+                record.seal(shape, checksum_of(key.bytes, value), life, revision);
+                (Slot::record(key.hash, record.at, life.is_mortal()), Some(revision))
+            }
+            To::Nothing if old.is_record() => (GRAVE, if was_live { Some(self.tick()?) } else { None }),
+            To::Nothing => return Ok(None),
+        };
+        let index = *entries;
+        *entries += 1;
+        part.write(index, Entry { at, wait: key.wait, space: key.space, old, new });
+        self.journal().set(part.count_at(), index + 1);
+        self.journal().clear();
+        let mark = Slot::mark(key.hash, part.entry_at(index));
+        let visible = if broken::has(Defect::MarkSkipped) { new } else { mark };
+        self.storage.memory.store(at, visible.0, std::sync::atomic::Ordering::Release);
+        Ok(revision)
+    }
+
+    /// The transaction is committed: slots become what they were to be. Repeated by whoever recovers.
+    fn apply(&self, duty: Duty) -> Result<()> {
+        if let Some((part, done, count)) = self.sound_part()? {
+            self.apply_part(part, done, count, duty)?;
+        }
+        self.end_condemned(true, duty)
+    }
+
+    fn apply_part(&self, part: Part<'_>, done: u64, count: u64, duty: Duty) -> Result<()> {
+        for index in 0..count {
+            let entry = part.read(index);
+            self.replace_mark(part, index, entry, entry.new);
+        }
+        for index in done..count {
+            let entry = part.read(index);
+            self.count_slot(entry.space, entry.old, entry.new);
+            self.notify(entry.space, entry.wait, entry.old, entry.new, duty);
+            if entry.old.is_record() {
+                self.retire(entry.old.offset())?;
+            }
+            self.journal().set(part.done_at(), index + 1);
+            self.journal().clear();
+            self.give_back()?;
+        }
+        self.drop_part(part)
+    }
+
+    /// The transaction never happened: slots become what they were, new records are freed.
+    fn roll_back(&self) -> Result<()> {
+        if let Some((part, _, count)) = self.sound_part()? {
+            self.roll_back_part(part, count)?;
+        }
+        self.end_condemned(false, Duty::Own)
+    }
+
+    fn roll_back_part(&self, part: Part<'_>, count: u64) -> Result<()> {
+        for index in (0..count).rev() {
+            let entry = part.read(index);
+            self.replace_mark(part, index, entry, entry.old);
+            if entry.new.is_record() {
+                self.retire(entry.new.offset())?;
+            }
+            self.journal().set(part.count_at(), index);
+            self.journal().clear();
+            self.give_back()?;
+        }
+        self.drop_part(part)
+    }
+
+    /// Only where the mark still stands: whatever else is there is newer (attack 24).
+    fn replace_mark(&self, part: Part<'_>, index: u64, entry: Entry, slot: Slot) {
+        let raw = Slot(self.storage.memory.load(entry.at, std::sync::atomic::Ordering::Acquire));
+        if raw.is_mark() && raw.offset() == part.entry_at(index) {
+            self.storage.memory.swap(entry.at, slot.0, SeqCst);
+        }
+    }
+
+    fn drop_part(&self, part: Part<'_>) -> Result<()> {
+        self.journal().set(self.base + PART, 0);
+        self.retire(part.at)?;
+        self.journal().clear();
+        self.give_back()
+    }
+
+    /// Finishes or undoes this shard's part, and, at home, sees to it that all others have done so too.
+    pub(crate) fn recover_part(&self) -> Result<()> {
+        self.undo()?;
+        let tag = match self.sound_part()? {
+            Some((part, ..)) => part.tag(),
+            None => Tag(self.load(CONDEMNED)),
+        };
+        if tag.is_committed(self.storage) {
+            self.apply(Duty::Inherited)?
+        } else {
+            self.roll_back()?
+        }
+        if self.load(TXN) != 0 {
+            let others = self.load(TXN_SHARDS) & self.storage.all_shards() & !(u64::MAX >> (63 - self.index));
+            let others = if broken::has(Defect::OthersForgotten) { 0 } else { others };
+            for other in self.storage.shards().filter(|shard| others >> shard.index & 1 == 1) {
+                drop(other.lock(self.me)?);
+            }
+            self.store(TXN, 0);
+        }
+        self.end_change();
+        self.idle();
+        Ok(())
+    }
+
+    /// This shard's part, how many of its entries were put away, and how many there are. Read once: whoever goes
+    /// through them must not be led on by a number that changes.
+    fn sound_part(&self) -> Result<Option<(Part<'_>, u64, u64)>> {
+        let Some(part) = self.part() else { return Ok(None) };
+        // Where no block can be, not even a number is read.
+        let (done, count) = if self.place(part.at).is_some() { (part.done(), part.count()) } else { (1, 0) };
+        let fits = count <= self.storage.geometry.capacity / 32
+            && done <= count
+            && self.storage.memory.contains(part.at, Part::size(count));
+        if !fits {
+            return Err(self.corrupt("its part of a transaction is garbage"));
+        }
+        Ok(Some((part, done, count)))
+    }
+}

@@ -1,0 +1,235 @@
+//! Changing one slot.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::{
+    Key,
+    find::Found,
+    index::Root,
+    record::{Life, Record, Shape, checksum_of},
+    shard::{BURY, INTENT, INTENT_AT, INTENT_NEW, INTENT_OLD, INTENT_WAIT, Intent, LIVE, Locked, MORTALS, Shard, USED},
+    slot::{EMPTY, GRAVE, Slot},
+};
+use crate::{
+    broken::{self, Defect},
+    driver::{Space, State},
+    error::{ErrorKind, Result},
+    primitive::wait_word::Duty,
+};
+
+/// "Not known yet": no slot ever looks so.
+const UNKNOWN: Slot = Slot(u64::MAX);
+
+impl Locked<'_> {
+    /// Stores a value; its revision. Room that rests is used before the answer is `Full`.
+    pub(crate) fn put(&self, key: &Key<'_>, value: &[u8], life: Life) -> Result<u64> {
+        match self.put_once(key, value, life) {
+            Err(error) if error.kind() == ErrorKind::Full => {
+                self.recover()?;
+                self.free_retired()?;
+                self.put_once(key, value, life)
+            }
+            other => other,
+        }
+    }
+
+    fn put_once(&self, key: &Key<'_>, value: &[u8], life: Life) -> Result<u64> {
+        self.put_block(key, life, || {
+            let shape = Shape::new(key.space, key.bytes.len(), value.len(), life);
+            let record = Record { memory: &self.storage.memory, at: self.allocate_for(key, shape)? };
+            if record.fill(shape, key.bytes, value, life).is_none() {
+                return Err(self.corrupt("a block lies outside the store"));
+            }
+            let revision = self.tick()?;
+            record.seal(shape, checksum_of(key.bytes, value), life, revision);
+            Ok((record.at, revision))
+        })
+    }
+
+    /// Where the new record of a key goes.
+    #[inline]
+    fn allocate_for(&self, key: &Key<'_>, shape: Shape) -> Result<u64> {
+        if broken::has(Defect::FreedBeforePublished)
+            && let Found::Here { slot, .. } = self.find(key)?
+        {
+            return Ok(slot.offset());
+        }
+        self.allocate(shape.size())
+    }
+
+    /// Lets a key's slot name a block that `make` makes, with its revision.
+    #[inline]
+    pub(crate) fn put_block(
+        &self,
+        key: &Key<'_>,
+        life: Life,
+        make: impl FnOnce() -> Result<(u64, u64)>,
+    ) -> Result<u64> {
+        self.bury()?;
+        let (at, old) = self.place_for(key)?;
+        self.intend(Intent::Swap, key.space, at, old, UNKNOWN);
+        let (block, revision) = make()?;
+        self.swap(at, Slot::record(key.hash, block, life.is_mortal()), key.wait)?;
+        Ok(revision)
+    }
+
+    /// Where a key's slot is or could be, and what is there now.
+    fn place_for(&self, key: &Key<'_>) -> Result<(u64, Slot)> {
+        if let Found::Here { at, slot } = self.find(key)? {
+            return Ok((at, slot));
+        }
+        self.reserve(key.space, 1)?;
+        match self.find(key)? {
+            Found::Here { at, slot } | Found::Vacant { at, slot } => Ok((at, slot)),
+            Found::NoRoom => Err(self.storage.full()),
+        }
+    }
+
+    /// Removes a key, live or dead; the state in which it was.
+    pub(crate) fn delete(&self, key: &Key<'_>) -> Result<Option<(State, u64)>> {
+        self.bury()?;
+        let Found::Here { at, slot } = self.find(key)? else { return Ok(None) };
+        let state = self.current(slot)?.state;
+        let revision = self.tick()?;
+        self.remove_slot(key.space, at, slot, key.wait)?;
+        self.shrink(key.space)?;
+        Ok(Some((state, revision)))
+    }
+
+    fn remove_slot(&self, space: Space, at: u64, slot: Slot, wait: u64) -> Result<()> {
+        let root = self.root(space);
+        let number = at.wrapping_sub(root.offset()) / 8;
+        // Where the row ends anyway, no grave is needed.
+        let new = if root.slot(&self.storage.memory, number.wrapping_add(1)) == EMPTY { EMPTY } else { GRAVE };
+        self.intend(Intent::Swap, space, at, slot, UNKNOWN);
+        if broken::has(Defect::SlotMoved) && new == GRAVE {
+            self.swap(at, root.slot(&self.storage.memory, number + 1), wait)?;
+            self.storage.memory.store(root.slot_at(number + 1), GRAVE.0, Relaxed);
+            return Ok(());
+        }
+        self.swap(at, new, wait)
+    }
+
+    /// Commits the intent by changing the slot, then does what follows.
+    #[inline]
+    fn swap(&self, at: u64, new: Slot, wait: u64) -> Result<()> {
+        self.store(INTENT_WAIT, wait);
+        self.store(INTENT_NEW, new.0);
+        self.begin_change();
+        self.publish(at, new);
+        self.settle()
+    }
+
+    /// What follows a commit: what was allocated stays, the books are brought up to date, who waits is woken.
+    #[inline]
+    pub(crate) fn settle(&self) -> Result<()> {
+        self.journal().clear();
+        let intent = self.load(INTENT);
+        self.store(INTENT, intent & !0xff | Intent::Settle as u64);
+        self.settle_again(Duty::Own)
+    }
+
+    /// The part of `settle` that whoever recovers repeats, after undoing what was noted of it.
+    pub(crate) fn settle_again(&self, duty: Duty) -> Result<()> {
+        let space = if self.load(INTENT) >> 8 & 1 == 0 { Space::Values } else { Space::Coordination };
+        let (at, old) = (self.load(INTENT_AT), self.load(INTENT_OLD));
+        if at == self.root_at(space) {
+            self.settle_index(space, Root(old))?;
+        } else {
+            let (old, new) = (Slot(old), Slot(self.load(INTENT_NEW)));
+            self.end_change();
+            self.count_slot(space, old, new);
+            self.notify(space, self.load(INTENT_WAIT), old, new, duty);
+            if old.is_record() && !(old == new && broken::has(Defect::FreedBeforePublished)) {
+                self.retire(old.offset())?;
+            }
+        }
+        self.idle();
+        self.give_back()
+    }
+
+    /// Counts what a changed slot means.
+    pub(crate) fn count_slot(&self, space: Space, old: Slot, new: Slot) {
+        let count = |field, before: bool, after: bool| {
+            if before != after {
+                let at = self.base + Shard::field(field, space);
+                let count = self.storage.memory.load(at, Relaxed);
+                self.journal().set(at, if after { count.wrapping_add(1) } else { count.wrapping_sub(1) });
+            }
+        };
+        count(LIVE, old.is_record(), new.is_record());
+        count(USED, old != EMPTY, new != EMPTY);
+        count(MORTALS, old.is_record() && old.is_mortal(), new.is_record() && new.is_mortal());
+    }
+
+    /// Wakes who waits for a key, for a prefix of it, or for anything.
+    #[inline]
+    pub(crate) fn notify(&self, space: Space, wait: u64, old: Slot, new: Slot, duty: Duty) {
+        if wait < crate::region::layout::WAIT_WORD_COUNT {
+            self.storage.wait_word(wait).notify_of(duty);
+        }
+        self.storage.any_wait_word().notify_of(duty);
+        if self.storage.watches().any() {
+            self.notify_watches(space, if new.is_record() { new } else { old }, duty);
+        }
+    }
+
+    #[cold]
+    fn notify_watches(&self, space: Space, slot: Slot, duty: Duty) {
+        let record = Record { memory: &self.storage.memory, at: slot.offset() };
+        let mut key = Vec::new();
+        if slot.is_record() && record.shape().is_some_and(|shape| record.key(shape, &mut key).is_some()) {
+            self.storage.watches().tell(space as u64, &key, self.index, duty);
+        }
+    }
+
+    /// Looks at two slots of each space and buries what is expired or orphaned, so that what nobody touches again goes
+    /// too: also the claims of the dead in a store in which only values are written.
+    #[inline]
+    pub(crate) fn bury(&self) -> Result<()> {
+        for space in [Space::Values, Space::Coordination] {
+            if self.load(Shard::field(MORTALS, space)) != 0 {
+                self.bury_some(space, 2)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at every slot once.
+    pub(crate) fn bury_all(&self) -> Result<()> {
+        for space in [Space::Values, Space::Coordination] {
+            if self.load(Shard::field(MORTALS, space)) != 0 {
+                self.bury_some(space, self.sound_root(space)?.slots())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at so many slots.
+    fn bury_some(&self, space: Space, slots: u64) -> Result<()> {
+        for _ in 0..slots {
+            let root = self.sound_root(space)?;
+            if !root.exists() {
+                return Ok(());
+            }
+            let cursor = self.load(Shard::field(BURY, space));
+            self.store(Shard::field(BURY, space), cursor.wrapping_add(1));
+            let slot = root.slot(&self.storage.memory, cursor);
+            if slot.is_record() && slot.is_mortal() {
+                let current = self.current(slot)?;
+                if current.state != State::Live {
+                    let wait = self.wait_of(&current.record, current.shape);
+                    self.tick()?;
+                    self.remove_slot(space, root.slot_at(cursor), slot, wait)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn wait_of(&self, record: &Record<'_>, shape: Shape) -> u64 {
+        let mut bytes = Vec::new();
+        record.key(shape, &mut bytes);
+        self.storage.key(Space::Values, &bytes).wait
+    }
+}

@@ -1,0 +1,35 @@
+//! What users say: typed values under keys, and everything that is done with them.
+
+mod claim;
+mod codec;
+mod compute;
+mod encoded;
+mod exclusive;
+mod integer;
+mod keys;
+mod keys_watch;
+#[cfg_attr(
+    not(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable))),
+    path = "locate_nowhere.rs"
+)]
+mod locate;
+mod name;
+mod options;
+mod registry;
+mod scratch;
+mod stop_handle;
+mod sync;
+mod transaction;
+mod update;
+mod values;
+mod watch;
+
+pub use encoded::EncodedEntry;
+pub use exclusive::Exclusive;
+pub use integer::Integer;
+pub use keys::{Iter, Keys};
+pub use options::Options;
+pub use stop_handle::StopHandle;
+pub use sync::Sync;
+pub use transaction::Transaction;
+pub use watch::{Change, ChangeKind, Removed, Watch};
