@@ -1,0 +1,137 @@
+//! What may stand on the command line.
+
+use std::{ffi::OsString, sync::LazyLock, time::Duration};
+
+use clap::{ArgAction, Args, Parser, error::ErrorKind};
+
+use crate::{duration, size, verb::Verb};
+
+/// Version of the command and number of the store's format.
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (format {})", env!("CARGO_PKG_VERSION"), shmsync::FORMAT));
+
+const AFTER_HELP: &str = "\
+Examples:
+  shmsync set greeting '\"hello\"' && shmsync get greeting
+  shmsync --store progress incr done
+  shmsync demo --kill
+
+Exit codes: 0 done or yes, 1 absent, no, or out of time, 2 error (one line on standard error).
+Defaults come from the environment (SHMSYNC_STORE and so on) and from a configuration file: see 'shmsync init --help'.";
+
+/// Typed values, counters and watches in shared memory, for the processes of one machine
+#[derive(Parser)]
+#[command(name = "shmsync", version = VERSION.as_str(), after_help = AFTER_HELP)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs", disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Flags of every verb; they may stand anywhere.
+#[derive(Args)]
+#[command(next_help_heading = "Flags of every verb")]
+pub(crate) struct Globals {
+    /// The store: a name, a path (with a slash), or a URL [default: default]
+    #[arg(long, short, global = true, value_name = "NAME|PATH|URL")]
+    pub(crate) store: Option<OsString>,
+    /// Put NAME/ before every key
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Answer in JSON (--json=false to undo a configured one)
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) json: Option<bool>,
+    /// Say on standard error what is done
+    #[arg(long, short, global = true, action = ArgAction::SetTrue)]
+    pub(crate) verbose: bool,
+    /// Wait at most so long for a store that somebody uses exclusively (500ms, 1.5s, 10, 2m, 1h)
+    #[arg(long, global = true, value_name = "D", value_parser = duration::parse, allow_negative_numbers = true)]
+    pub(crate) timeout: Option<Duration>,
+    /// What `ps` shows beside this process
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub(crate) label: Option<String>,
+    /// Permissions of a store that is created, in octal [default: 0600]
+    #[arg(long, global = true, value_name = "MODE", value_parser = size::parse_mode)]
+    pub(crate) mode: Option<u32>,
+    /// How large a store that is created may grow (64M, 2G)
+    #[arg(long, global = true, value_name = "SIZE", value_parser = size::parse)]
+    pub(crate) capacity: Option<u64>,
+    /// Open a store although this other user owns it, or could tamper with it
+    #[arg(long, global = true, value_name = "UID")]
+    pub(crate) trust_owner: Option<u32>,
+    /// Open a store on a network file system; only this machine will see it change
+    #[arg(long, global = true)]
+    pub(crate) allow_network_fs: bool,
+}
+
+/// A one-line form of what clap has to say about a wrong command line.
+pub(crate) fn one_line(error: &clap::Error) -> String {
+    if matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand) {
+        return "no verb was given; see 'shmsync --help'".into();
+    }
+    let text = error.to_string();
+    let mut paragraphs = text.split("\n\n");
+    let join = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let first = join(paragraphs.next().unwrap_or_default());
+    let mut line = first.strip_prefix("error: ").unwrap_or(&first).replace("subcommand", "verb");
+    let tips = paragraphs.clone().filter(|paragraph| paragraph.trim_start().starts_with("tip: "));
+    for tip in tips {
+        line += &join(tip).replacen("tip: ", "; ", 1).replace("subcommand", "verb");
+    }
+    let usage = paragraphs.find_map(|paragraph| paragraph.trim_start().strip_prefix("Usage: "));
+    let words: Vec<&str> = usage.unwrap_or("shmsync").split_whitespace().take(2).collect();
+    let verb = words.get(1).filter(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()));
+    line + &format!("; see 'shmsync{} --help'", verb.map(|verb| format!(" {verb}")).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    fn complaint(words: &[&str]) -> String {
+        let error = Cli::try_parse_from([&["shmsync"], words].concat()).err().expect("refused");
+        one_line(&error)
+    }
+
+    #[test]
+    fn the_command_line_is_well_defined() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_text_has_an_example_and_the_exit_codes() {
+        for verb in Cli::command().get_subcommands_mut().filter(|verb| !verb.is_hide_set()) {
+            let help = verb.render_long_help().to_string();
+            assert!(help.contains("Example") && help.contains("Exit codes:"), "{help}");
+        }
+    }
+
+    #[test]
+    fn flags_may_stand_anywhere() {
+        for words in [["--store", "s", "get", "k"], ["get", "--store", "s", "k"], ["get", "k", "--store", "s"]] {
+            let cli = Cli::try_parse_from([&["shmsync"][..], &words].concat()).expect("accepted");
+            assert_eq!(cli.globals.store, Some("s".into()));
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_one_line_with_a_next_step() {
+        let cases: [(&[&str], &str); 7] = [
+            (&["get"], "<KEY>"),
+            (&["wacth", "k"], "'watch'"),
+            (&["get", "k", "--stroe", "x"], "--store"),
+            (&["incr", "k", "many"], "many"),
+            (&["set", "k", "v", "--ttl", "soon"], "500ms"),
+            (&["demo", "--workers", "0"], "--workers"),
+            (&[], "no verb"),
+        ];
+        for (words, part) in cases {
+            let line = complaint(words);
+            assert!(line.contains(part) && line.contains("--help'") && !line.contains('\n'), "{line}");
+        }
+    }
+}
