@@ -1,0 +1,103 @@
+//! The program: what is asked for, what came of it.
+
+mod api;
+mod dice;
+mod explore;
+mod fillings;
+mod helper;
+mod image;
+mod operations;
+mod recovery;
+mod survivor;
+mod trace;
+
+use std::{
+    path::Path,
+    process::ExitCode,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use explore::{Effort, Report, Site};
+
+/// Millions of instructions, each of which is a stop: minutes.
+const LONG_ONLY: [&str; 1] = ["transaction, full"];
+
+/// What the command line asks for.
+struct Asked {
+    effort: Effort,
+    long: bool,
+    names: Vec<String>,
+}
+
+impl Asked {
+    fn parse() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
+        let mut effort = Effort { all: false, random: 40, in_loops: 12, at_most: 400, seed: now };
+        let mut long = std::env::var_os("SHMSYNC_LONG").is_some_and(|value| value == "1");
+        let mut names = Vec::new();
+        let mut words = std::env::args().skip(1);
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--all" => effort.all = true,
+                "--long" => long = true,
+                "--seed" => effort.seed = words.next().and_then(|text| text.parse().ok()).unwrap_or(now),
+                // What cargo passes to every test.
+                flag if flag.starts_with('-') => {}
+                name => names.push(name.to_owned()),
+            }
+        }
+        long |= effort.all;
+        if long {
+            (effort.random, effort.in_loops, effort.at_most) = (200, 60, usize::MAX);
+        }
+        Self { effort, long, names }
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        if self.names.is_empty() && !self.long && LONG_ONLY.contains(&name) {
+            println!("{name:<36}{:>14}", "with --long");
+            return false;
+        }
+        self.names.is_empty() || self.names.iter().any(|wanted| name.contains(wanted.as_str()))
+    }
+}
+
+pub fn main() -> ExitCode {
+    let asked = Asked::parse();
+    let operations = operations::operations();
+    let mut failures = api::missing(&operations);
+    trace::stay_on_one_processor();
+    // What seeds hash maps is inherited by all children, so that they all do the same.
+    drop(std::hash::RandomState::new());
+    let shared = Path::new("/dev/shm");
+    let base = if shared.is_dir() { shared } else { Path::new(env!("CARGO_TARGET_TMPDIR")) };
+    let folder = tempfile::Builder::new().prefix("shmsync-test-").tempdir_in(base).expect("a folder");
+    println!("kill points, seed {}", asked.effort.seed);
+    println!("{:<36}{:>14}{:>8}{:>8}{:>9}{:>8}", "operation", "instructions", "points", "kills", "strayed", "seconds");
+    let begun = Instant::now();
+    let mut kills = 0;
+    for operation in operations.iter().filter(|operation| asked.wants(operation.name)) {
+        let start = Instant::now();
+        let report = Site::new(operation, folder.path()).explore(asked.effort);
+        kills += report.kills;
+        print(operation.name, &report, start);
+        failures.extend(report.failures.iter().map(|failure| format!("{}: {failure}", operation.name)));
+    }
+    for operation in operations.iter().filter(|operation| asked.wants("recovery") || asked.wants(operation.name)) {
+        let start = Instant::now();
+        let Some(name) = recovery::NAMES.iter().find(|name| **name == operation.name) else { continue };
+        let report = recovery::explore(operation, folder.path(), asked.effort, asked.long);
+        kills += report.kills;
+        print(&format!("recovery: {name}"), &report, start);
+        failures.extend(report.failures.iter().map(|failure| format!("recovery of {name}: {failure}")));
+    }
+    println!("{kills} kills in {:.1} s, {} failures", begun.elapsed().as_secs_f64(), failures.len());
+    failures.iter().take(20).for_each(|failure| println!("FAILED {failure}"));
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn print(name: &str, report: &Report, start: Instant) {
+    let Report { instructions, points, kills, strayed, .. } = report;
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{name:<36}{instructions:>14}{points:>8}{kills:>8}{strayed:>9}{seconds:>8.1}");
+}

@@ -1,0 +1,152 @@
+//! The program: what is asked for, what came of it.
+
+mod board;
+mod check;
+mod dead;
+#[path = "../kill_points/dice.rs"]
+mod dice;
+#[path = "../kill_points/helper.rs"]
+mod helper;
+mod round;
+mod steady;
+mod storm;
+mod worker;
+
+use std::{
+    path::Path,
+    process::ExitCode,
+    sync::atomic::Ordering::SeqCst,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use board::Board;
+use dead::{CLASSES, Class};
+use dice::Dice;
+use round::ROUNDS;
+use storm::{Storm, Tally};
+
+/// What the command line asks for.
+struct Asked {
+    kills: u64,
+    seconds: u64,
+    seed: u64,
+    round: String,
+    /// Figures too small prove nothing; on a short run of one round they are not asked for.
+    complete: bool,
+}
+
+impl Asked {
+    /// `None` when a name was given that is not ours: cargo passes filters to every test.
+    fn parse() -> Option<Self> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
+        let mut asked = Self { kills: u64::MAX, seconds: 50, seed: now, round: String::new(), complete: true };
+        let mut words = std::env::args().skip(1);
+        while let Some(word) = words.next() {
+            let mut number = || words.next().and_then(|text| text.parse().ok());
+            match word.as_str() {
+                "--kills" => (asked.kills, asked.seconds) = (number()?, u64::MAX / 4),
+                "--seconds" => asked.seconds = number()?,
+                "--seed" => asked.seed = number()?,
+                "--round" => (asked.round, asked.complete) = (words.next()?, false),
+                flag if flag.starts_with('-') => {}
+                name if "storm".contains(name) => {}
+                _ => return None,
+            }
+        }
+        Some(asked)
+    }
+}
+
+pub fn main() -> ExitCode {
+    let Some(asked) = Asked::parse() else { return ExitCode::SUCCESS };
+    let board = Board::new();
+    let shared = Path::new("/dev/shm");
+    let base = if shared.is_dir() { shared } else { Path::new(env!("CARGO_TARGET_TMPDIR")) };
+    let folder = tempfile::Builder::new().prefix("shmsync-test-").tempdir_in(base).expect("a folder");
+    println!("storm, seed {}", asked.seed);
+    let (mut tally, mut dice) = (Tally::default(), Dice::new(asked.seed));
+    let rounds: Vec<_> = ROUNDS.iter().filter(|round| round.name.contains(&asked.round)).collect();
+    let share = Duration::from_secs((asked.seconds / rounds.len().max(1) as u64).min(600));
+    let begun = Instant::now();
+    while tally.failures.is_empty() && tally.all_kills() < asked.kills && begun.elapsed().as_secs() < asked.seconds {
+        for round in &rounds {
+            let (first, before) = (tally.all_kills(), Instant::now());
+            let left = asked.kills.saturating_sub(first).min((asked.kills / 20).max(1000));
+            let dice = Dice::new(dice.below(u64::MAX));
+            tally.sizes.clear();
+            Storm::new(board, round, folder.path(), dice, &mut tally).rage(left, share);
+            tally.failures.extend(grown(&tally.sizes).filter(|_| round.name != "always full"));
+            let (kills, seconds) = (tally.all_kills() - first, before.elapsed().as_secs_f64());
+            println!("{:<14}{kills:>9} kills, {seconds:>6.1} s, {} operations", round.name, board.operations());
+            if !tally.failures.is_empty() || board.faults.load(SeqCst) > 0 {
+                break;
+            }
+        }
+    }
+    if asked.complete && tally.failures.is_empty() {
+        stay_steady(board, folder.path(), &asked, &mut dice, &mut tally);
+    }
+    report(&tally, board, begun.elapsed(), &asked)
+}
+
+/// Bytes allocated after many operations, compared with those after few.
+fn stay_steady(board: &'static Board, folder: &Path, asked: &Asked, dice: &mut Dice, tally: &mut Tally) {
+    let (few, many) = if asked.kills < u64::MAX { (100_000, 10_000_000) } else { (50_000, 500_000) };
+    match steady::steady(board, folder, few, many, dice) {
+        Ok([early, late]) => {
+            println!("{early:?}\n{late:?}");
+            if late.allocated * 100 > early.allocated * 105 {
+                tally.failures.push(format!("a live set that stays the same takes more and more: {early:?}, {late:?}"));
+            }
+        }
+        Err(fault) => tally.failures.push(fault),
+    }
+}
+
+/// On a live set that stays the same on average, the room in use must not creep up.
+fn grown(sizes: &[(u64, u64, u64)]) -> Option<String> {
+    let half = sizes.len() / 2;
+    if half < 4 {
+        return None;
+    }
+    // The first parks come before all keys exist.
+    let most = |sizes: &[(u64, u64, u64)]| sizes.iter().map(|(_, used, _)| *used).max().unwrap_or(0);
+    let (early, late) = (most(&sizes[half / 2..half]), most(&sizes[half..]));
+    (late * 100 > early * 125).then(|| format!("room in use creeps up: {sizes:?}"))
+}
+
+fn report(tally: &Tally, board: &Board, time: Duration, asked: &Asked) -> ExitCode {
+    let mut failures = tally.failures.clone();
+    let count = |class: &Class| tally.kills.get(class).copied().unwrap_or(0);
+    for class in &CLASSES {
+        println!("{:<14}{:>9}", format!("{class:?}").to_lowercase(), count(class));
+        let least = match class {
+            Class::Write | Class::Allocation | Class::Transaction => tally.all_kills() / 500 + 1,
+            Class::Recovery => tally.all_kills() / 5_000 + 1,
+            // So rare that a short storm may well have none; `tests/kills_where.rs` aims at it.
+            Class::Growth => tally.all_kills() / 10_000,
+            _ => 0,
+        };
+        if asked.complete && count(class) < least {
+            failures.push(format!("only {} kills in {class:?}, {least} at least", count(class)));
+        }
+    }
+    println!(
+        "{} kills ({} with their memory released early, {} of 1 GiB), {} stops, {} parks (the longest took {:.1} s), {} operations ({} of them Full) in {:.0} s",
+        tally.all_kills(),
+        tally.released_early,
+        tally.heavy,
+        tally.stops,
+        tally.parks,
+        tally.longest_park.as_secs_f64(),
+        board.operations(),
+        board.full.load(SeqCst),
+        time.as_secs_f64()
+    );
+    let faults = board.faults.load(SeqCst);
+    if faults > 0 {
+        failures.push(format!("{faults} faults seen by workers, see above"));
+    }
+    failures.iter().for_each(|failure| println!("FAILED {failure}"));
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,348 @@
+//! One round: workers are started, killed, stopped, continued, started again; now and then all park and everything is
+//! looked at.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::atomic::Ordering::SeqCst,
+    time::{Duration, Instant},
+};
+
+use super::{
+    board::{Board, THREADS},
+    check,
+    dead::{Class, Region, Unfinished},
+    dice::Dice,
+    helper::elsewhere,
+    round::Round,
+    worker::{Worker, path},
+};
+
+/// All that are asked to park do so within this time. The store's own bounds are 2 s at most; the rest is for machines
+/// on which a hundred others want to run.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What happened.
+#[derive(Default)]
+pub struct Tally {
+    pub kills: BTreeMap<Class, u64>,
+    pub stops: u64,
+    pub released_early: u64,
+    pub heavy: u64,
+    pub parks: u64,
+    pub longest_park: Duration,
+    /// Operations, bytes in use, bytes allocated, at each park.
+    pub sizes: Vec<(u64, u64, u64)>,
+    pub failures: Vec<String>,
+}
+
+impl Tally {
+    pub fn all_kills(&self) -> u64 {
+        self.kills.values().sum()
+    }
+}
+
+pub struct Storm<'a> {
+    pub board: &'static Board,
+    pub round: &'static Round,
+    pub folder: &'a Path,
+    pub dice: Dice,
+    pub tally: &'a mut Tally,
+    /// The processes, by number of the worker.
+    pids: Vec<i32>,
+    region: Option<Region>,
+    ringer: i32,
+}
+
+impl<'a> Storm<'a> {
+    pub fn new(
+        board: &'static Board,
+        round: &'static Round,
+        folder: &'a Path,
+        dice: Dice,
+        tally: &'a mut Tally,
+    ) -> Self {
+        Self { board, round, folder, dice, tally, pids: vec![0; round.workers], region: None, ringer: 0 }
+    }
+
+    fn path(&self) -> PathBuf {
+        path(self.folder, self.board.store.load(SeqCst))
+    }
+
+    /// Rages until so many are dead or so much time has passed.
+    pub fn rage(&mut self, kills: u64, time: Duration) {
+        self.board.wipe();
+        self.new_store();
+        self.ringer = self.ring();
+        (0..self.round.workers).for_each(|number| self.spawn(number));
+        let (begun, first, mut parked) = (Instant::now(), self.tally.all_kills(), Instant::now());
+        while begun.elapsed() < time && self.tally.all_kills() - first < kills && self.is_well() {
+            self.act();
+            if self.round.young && self.dice.below(40) == 0 {
+                self.succeed();
+            }
+            if parked.elapsed() > Duration::from_millis(1500) {
+                self.park();
+                parked = Instant::now();
+            }
+        }
+        self.park();
+        self.end();
+    }
+
+    fn is_well(&self) -> bool {
+        self.tally.failures.is_empty() && self.board.faults.load(SeqCst) == 0
+    }
+
+    fn new_store(&mut self) {
+        let number = self.board.store.load(SeqCst) + 1;
+        let path = path(self.folder, number);
+        if let Err(fault) = elsewhere(|| check::found(&path, self.round.capacity)) {
+            self.tally.failures.push(format!("a new store: {fault}"));
+        }
+        self.board.store.store(number, SeqCst);
+        self.region = Region::open(&path);
+    }
+
+    /// A new store takes the place of the old one, which must be sound.
+    fn succeed(&mut self) {
+        let old = self.path();
+        self.new_store();
+        let verified = elsewhere(|| {
+            let store = shmsync::Sync::open(&old).map_err(|error| format!("{error:?}"))?;
+            let problems = store.verify().map_err(|error| format!("{error:?}"))?.problems;
+            store.destroy().map_err(|error| format!("{error:?}"))?;
+            if problems.is_empty() { Ok(String::new()) } else { Err(format!("verify: {problems:#?}")) }
+        });
+        self.tally.failures.extend(verified.err().map(|fault| format!("a young store: {fault}")));
+    }
+
+    /// Somebody who is never killed and wakes all who wait for the bell.
+    fn ring(&self) -> i32 {
+        let (board, folder) = (self.board, self.folder.to_owned());
+        fork(|| {
+            while board.over.load(SeqCst) == 0 {
+                if let Ok(store) = shmsync::Sync::open(path(&folder, board.store.load(SeqCst))) {
+                    for stroke in 0..20_u64 {
+                        // In a full store the bell is silent; a removal is heard as well.
+                        if store.set("bell", &stroke).is_err() {
+                            let _ = store.remove("bell");
+                        }
+                        std::thread::sleep(Duration::from_millis(25));
+                    }
+                }
+            }
+        })
+    }
+
+    fn spawn(&mut self, number: usize) {
+        let threads = 1 + self.dice.below(self.round.threads) as usize;
+        let heavy = self.dice.below(150) == 0;
+        self.tally.heavy += u64::from(heavy);
+        let worker = Worker {
+            board: self.board,
+            round: self.round,
+            folder: self.folder.to_owned(),
+            number,
+            threads,
+            seed: self.dice.below(u64::MAX),
+            ballast: if heavy { 1 << 30 } else { 0 },
+            liveness_thread: self.dice.below(8) != 0,
+        };
+        for thread in 0..THREADS {
+            self.board.lanes[number * THREADS + thread].busy.store(0, SeqCst);
+        }
+        self.pids[number] = fork(move || worker.run());
+    }
+
+    /// Does something to somebody.
+    fn act(&mut self) {
+        std::thread::sleep(Duration::from_micros(100 + self.dice.below(2_000)));
+        let number = self.hunt().unwrap_or_else(|| self.dice.below(self.round.workers as u64) as usize);
+        let pid = self.pids[number];
+        match self.dice.below(10) {
+            0..2 => self.kill(number, Class::Unseen),
+            2 => {
+                self.tally.stops += 1;
+                if stop(pid) {
+                    std::thread::sleep(Duration::from_micros(self.dice.below(30_000)));
+                    signal(pid, libc::SIGCONT);
+                }
+            }
+            _ => {
+                if !stop(pid) {
+                    return self.replace(number);
+                }
+                let (class, left) =
+                    self.region.as_ref().map_or((Class::Outside, None), |region| region.classify(pid as u32));
+                // Death outside of everything is dull: most of them live on.
+                if class == Class::Outside && self.dice.below(8) != 0 {
+                    return signal(pid, libc::SIGCONT);
+                }
+                self.kill(number, class);
+                if let Some(left) = left {
+                    self.kill_recoverer(left, pid as u32);
+                }
+            }
+        }
+    }
+
+    /// Every other time, a worker that is just now in the middle of something rare.
+    fn hunt(&mut self) -> Option<usize> {
+        let rare = [Class::Write, Class::Allocation, Class::Transaction, Class::Growth];
+        let class = rare[self.dice.below(4) as usize];
+        if self.dice.below(2) == 0 {
+            return None;
+        }
+        let end = Instant::now() + Duration::from_millis(if self.round.young { 5 } else { 1 });
+        while Instant::now() < end {
+            let found = self.region.as_ref().and_then(|region| region.hunt(class));
+            let number = found.and_then(|found| self.pids.iter().position(|pid| *pid == found as i32));
+            if number.is_some() {
+                return number;
+            }
+        }
+        None
+    }
+
+    /// Whoever takes the lock over from the dead one is killed before it has recovered.
+    fn kill_recoverer(&mut self, left: Unfinished, dead: u32) {
+        let end = Instant::now() + Duration::from_millis(25);
+        while Instant::now() < end {
+            let Some(next) = self.region.as_ref().and_then(|region| region.recoverer(&left, dead)) else {
+                std::hint::spin_loop();
+                continue;
+            };
+            let Some(number) = self.pids.iter().position(|pid| *pid == next as i32) else { return };
+            if !stop(next as i32) {
+                return self.replace(number);
+            }
+            if self.region.as_ref().and_then(|region| region.recoverer(&left, dead)) == Some(next) {
+                self.kill(number, Class::Recovery);
+                return self.kill_recoverer(left, next);
+            }
+            return signal(next as i32, libc::SIGCONT);
+        }
+    }
+
+    fn kill(&mut self, number: usize, class: Class) {
+        let pid = self.pids[number];
+        let early = self.dice.below(4) == 0;
+        *self.tally.kills.entry(class).or_default() += 1;
+        if early {
+            self.tally.released_early += u64::from(kill_and_release(pid));
+        } else {
+            signal(pid, libc::SIGKILL);
+        }
+        reap(pid);
+        if !self.round.young && self.dice.below(16) == 0 {
+            let path = self.path();
+            let orphaned = elsewhere(|| check::is_orphaned(&path, pid as u32));
+            self.tally.failures.extend(orphaned.err());
+        }
+        self.spawn(number);
+    }
+
+    /// A worker that has ended by itself has failed.
+    fn replace(&mut self, number: usize) {
+        self.tally.failures.push(format!("worker {number} has ended by itself"));
+        self.spawn(number);
+    }
+
+    /// All finish what they do; then everything is looked at.
+    fn park(&mut self) {
+        let phase = self.board.phase.fetch_add(1, SeqCst) + 1;
+        let begun = Instant::now();
+        let awake = || {
+            let busy = |lane: &&super::board::Lane| lane.busy.load(SeqCst) == 1 && lane.phase.load(SeqCst) != phase;
+            self.board.lanes.iter().filter(busy).count()
+        };
+        while awake() > 0 {
+            if begun.elapsed() > PATIENCE {
+                let fault = format!("{} threads do not park: {}", awake(), self.where_they_are());
+                self.tally.failures.push(fault);
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.tally.parks += 1;
+        self.tally.longest_park = self.tally.longest_park.max(begun.elapsed());
+        if !self.round.young && self.tally.failures.is_empty() {
+            let path = self.path();
+            match elsewhere(|| check::all(self.board, &path)) {
+                Ok(sizes) => {
+                    let mut sizes = sizes.split(' ').map(|size| size.parse().unwrap_or(0));
+                    let (used, allocated) = (sizes.next().unwrap_or(0), sizes.next().unwrap_or(0));
+                    self.tally.sizes.push((self.board.operations(), used, allocated));
+                }
+                Err(fault) => self.tally.failures.push(format!("{}: {fault}", self.round.name)),
+            }
+        }
+        self.board.phase.fetch_add(1, SeqCst);
+    }
+
+    fn where_they_are(&self) -> String {
+        let wchan = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+        self.pids.iter().map(|pid| format!("{pid} in {}; ", wchan(pid))).collect()
+    }
+
+    fn end(&mut self) {
+        self.board.over.store(1, SeqCst);
+        for pid in self.pids.iter().copied().chain([self.ringer]) {
+            kill(pid);
+        }
+        let _ = std::fs::remove_file(self.path());
+    }
+}
+
+/// Forks a process that does only this.
+pub fn fork(body: impl FnOnce()) -> i32 {
+    // SAFETY: this process has one thread, so a forked child can do anything; it leaves by `_exit`.
+    match unsafe { libc::fork() } {
+        -1 => panic!("fork: {}", std::io::Error::last_os_error()),
+        0 => {
+            // SAFETY: plain system calls.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+            // SAFETY: as above.
+            unsafe { libc::_exit(if done.is_ok() { 0 } else { 101 }) }
+        }
+        pid => pid,
+    }
+}
+
+fn signal(pid: i32, signal: i32) {
+    // SAFETY: the child was not waited for yet, so the number still means it.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// Stops a process; `false` when it has ended instead.
+fn stop(pid: i32) -> bool {
+    signal(pid, libc::SIGSTOP);
+    let mut status = 0;
+    // SAFETY: the status outlives the call.
+    unsafe { libc::waitpid(pid, &mut status, libc::WUNTRACED) == pid && libc::WIFSTOPPED(status) }
+}
+
+/// SIGKILL, and waits until it is dead.
+pub fn kill(pid: i32) {
+    signal(pid, libc::SIGKILL);
+    reap(pid);
+}
+
+fn reap(pid: i32) {
+    // SAFETY: a child of ours that was not waited for yet.
+    unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+}
+
+/// Kills a process and takes its memory away at once, as the OOM killer does: before its threads have ended.
+fn kill_and_release(pid: i32) -> bool {
+    // SAFETY: plain system calls on a child that was not waited for yet; the descriptor is closed.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0) as i32;
+        libc::kill(pid, libc::SIGKILL);
+        let released = libc::syscall(libc::SYS_process_mrelease, fd, 0) == 0;
+        libc::close(fd);
+        released
+    }
+}
