@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# Checks everything: formatting, lints, documentation, tests, examples, benches, packages, other platforms, the demo.
+#
+# Needs Rust (https://rustup.rs, or the distribution's if it is new enough), a network or a filled cargo cache, and 64-bit
+# Linux. On Debian and its like these packages are installed by apt-get, and only if they are missing:
+#
+#   gcc, libc6-dev   cc and the C library's files: rustc calls them to link
+#   procps           kill: some tests send signals by it
+#   findutils        xargs: the README shows it, and what it shows is run
+#
+# rustfmt, clippy and other targets' libraries are used where the toolchain has them; nothing is fetched from rustup. What
+# was skipped for want of them is told in the last line.
+#
+# Everything takes less than 20 minutes on two cores. CARGO_TARGET_DIR, CARGO_BUILD_JOBS and the like work as usual.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+part=""
+skipped=()
+times=()
+began=$SECONDS
+
+# Says how long a part took, and which one failed.
+finish() {
+    local status=$?
+    if [ "$status" -ne 0 ]; then
+        printf '\nFAILED after %d s: %s (exit code %d)\n' "$((SECONDS - began))" "${part:-preparation}" "$status"
+    fi
+}
+trap finish EXIT
+
+run() {
+    part=$1
+    shift
+    local start=$SECONDS
+    printf '\n== %s\n' "$part"
+    "$@"
+    times+=("$(printf '%5d s  %s' "$((SECONDS - start))" "$part")")
+}
+
+skip() {
+    printf '\n== %s: skipped, %s\n' "$1" "$2"
+    skipped+=("$1 ($2)")
+}
+
+install_what_is_missing() {
+    local packages=()
+    command -v cc > /dev/null || packages+=(gcc libc6-dev)
+    command -v kill > /dev/null && [ -n "$(type -P kill)" ] || packages+=(procps)
+    command -v xargs > /dev/null || packages+=(findutils)
+    if [ "${#packages[@]}" -gt 0 ]; then
+        local as_root=()
+        [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+        if ! command -v apt-get > /dev/null || { [ "${#as_root[@]}" -gt 0 ] && ! command -v sudo > /dev/null; }; then
+            echo "missing: ${packages[*]}; install what your system calls them, then start this again" >&2
+            return 1
+        fi
+        "${as_root[@]}" apt-get update -q
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${packages[@]}"
+    fi
+    if ! command -v cargo > /dev/null && [ -f "${CARGO_HOME:-$HOME/.cargo}/env" ]; then
+        # shellcheck source=/dev/null
+        . "${CARGO_HOME:-$HOME/.cargo}/env"
+    fi
+    command -v cargo > /dev/null || { echo "missing: Rust; see https://rustup.rs" >&2; return 1; }
+    rustc --version
+    cargo fetch --locked
+}
+
+# Warnings of dependencies' versions and features of ours are one thing: everything at once.
+lint() {
+    cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+    cargo clippy --locked --package shmsync --lib -- -D warnings
+}
+
+document() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features
+}
+
+run_examples() {
+    local example name
+    cargo build --locked --quiet --examples --all-features
+    for example in examples/*.rs; do
+        name=$(basename "$example" .rs)
+        printf -- '-- %s\n' "$name"
+        cargo run --locked --quiet --all-features --example "$name" < /dev/null
+    done
+}
+
+# Each bench once, unoptimised: they compile and run. Figures come from `cargo bench`.
+run_benches_once() {
+    cargo test --locked --quiet --package shmsync --bench store -- --test
+}
+
+# As on a system without regions: the unit tests, with the suite for drivers on `memory:`.
+test_portable_build() {
+    local program
+    program=$(cargo rustc --locked --quiet --package shmsync --lib --profile test --message-format json -- \
+        --cfg shmsync_portable -D warnings | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+    "$program" --quiet
+}
+
+# Every other target for which the toolchain has a standard library.
+check_other_targets() {
+    local host target
+    host=$(rustc --version --verbose | sed -n 's/^host: //p')
+    for target in "$(rustc --print sysroot)"/lib/rustlib/*/; do
+        target=$(basename "$target")
+        if [ "$target" != "$host" ] && [ -n "$(rustc --print target-libdir --target "$target" 2> /dev/null)" ] &&
+            compgen -G "$(rustc --print target-libdir --target "$target")/libstd-*" > /dev/null; then
+            printf -- '-- %s\n' "$target"
+            cargo check --locked --quiet --package shmsync --lib --target "$target"
+        fi
+    done
+}
+
+# What the README says about others can be run.
+check_peers() {
+    cargo check --locked --quiet --manifest-path peers/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}"
+}
+
+package() {
+    cargo package --locked --quiet --allow-dirty --no-verify --package shmsync
+    cargo package --allow-dirty --package shmsync --list > /dev/null
+    local file
+    for file in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE docs/errors.md docs/format.md docs/design.md; do
+        cargo package --allow-dirty --package shmsync --list | grep -qx "$file"
+    done
+}
+
+demo() {
+    cargo run --locked --quiet --release -- --store "demo-of-test-$$" demo --kill
+}
+
+run "tools" install_what_is_missing
+if cargo fmt --version > /dev/null 2>&1; then
+    run "formatting" cargo fmt --all --check
+else
+    skip "formatting" "the toolchain has no rustfmt"
+fi
+if cargo clippy --version > /dev/null 2>&1; then
+    run "lints" lint
+else
+    skip "lints" "the toolchain has no clippy"
+fi
+run "documentation" document
+run "building the tests" cargo test --locked --quiet --workspace --all-features --no-run
+run "tests" cargo test --locked --workspace --all-features
+run "examples" run_examples
+run "benches, once" run_benches_once
+run "as elsewhere than on Linux" test_portable_build
+run "other targets" check_other_targets
+run "peers" check_peers
+run "package" package
+run "demo" demo
+
+part="summary"
+printf '\n'
+printf '%s\n' "${times[@]}"
+if [ "${#skipped[@]}" -gt 0 ]; then
+    printf 'skipped: %s\n' "${skipped[@]}"
+fi
+printf 'all is well after %d s, %d skipped\n' "$((SECONDS - began))" "${#skipped[@]}"
