@@ -12,7 +12,7 @@
 //! pauses. A pause is no waiting for a writer: each lost race means that somebody's change was done.
 
 use std::{
-    sync::atomic::Ordering::{Acquire, Relaxed},
+    sync::atomic::Ordering::Acquire,
     time::{Duration, Instant},
 };
 
@@ -111,7 +111,6 @@ impl Storage {
     fn look_again<T>(&self, mut look: impl FnMut() -> Look<T>) -> Result<T> {
         let (mut backoff, start, mut broken) = (Backoff::default(), Instant::now(), 0);
         loop {
-            self.lost_races.fetch_add(1, Relaxed);
             backoff.snooze();
             match look() {
                 Ok(fact) => return Ok(fact),

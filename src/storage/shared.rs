@@ -3,10 +3,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::atomic::{
-        AtomicU64,
-        Ordering::{Acquire, Relaxed, Release, SeqCst},
-    },
+    sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst},
     time::Instant,
 };
 
@@ -46,8 +43,6 @@ pub(crate) struct Storage {
     pub(crate) in_doubt: bool,
     /// The root directory when the region was opened: device and inode.
     root: Option<(u64, u64)>,
-    /// Losses of readers, for whoever measures.
-    pub(crate) lost_races: AtomicU64,
 }
 
 /// Whose work is being finished, for whoever listens.
@@ -62,18 +57,8 @@ impl Storage {
         let boot = boot().ok();
         let kept = [live::BOOT_ID, live::BOOT_ID + 8].map(|at| memory.load(at, Acquire));
         let in_doubt = !memory.writable() && kept != [0, 0] && boot != Some(kept);
-        let (geometry, lost_races) = (header.geometry, AtomicU64::new(0));
-        Self {
-            memory,
-            geometry,
-            path,
-            secrets,
-            created_ns: header.created_ns,
-            boot,
-            in_doubt,
-            root: root(),
-            lost_races,
-        }
+        let geometry = header.geometry;
+        Self { memory, geometry, path, secrets, created_ns: header.created_ns, boot, in_doubt, root: root() }
     }
 
     /// Hashes a key.
