@@ -195,8 +195,9 @@ fn an_index_larger_than_the_file_is_damage_for_whoever_buries() {
     let place = Place::new();
     let image = image(&place);
     let (shard, ..) = first_slot(&image);
-    let root = word(&image, shard + 64) & !(63 << 34) | 28 << 34;
-    scribble(&place.path(), &[(shard + 64, root), (shard + 224, 1)]);
+    let at = Map::of(&image).root(shard);
+    let root = word(&image, at) & !(63 << 34) | 28 << 34;
+    scribble(&place.path(), &[(at, root), (shard + 224, 1)]);
     let store = options().open(place.path()).unwrap();
     assert_corrupt_soon(|| store.set_bytes("a", &vec![0; 2_000_000]));
 }

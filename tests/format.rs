@@ -220,12 +220,12 @@ mod from_the_page {
         let participants = (capacity / 4096).min(4096);
         assert_eq!((region.u32(48), region.u32(52)), (shards, participants));
         let shards_at = up(20_480 + 256 * participants);
-        let table_at = shards_at + 4096 * shards;
+        let table_at = shards_at + 4160 * shards;
         let data_at = up(table_at + 4 * (capacity / 4096));
         let secrets = RapidSecrets::seed(seed);
         let mut found = BTreeMap::new();
         for shard in 0..shards {
-            let at = (shards_at + 4096 * shard) as usize;
+            let at = (shards_at + 4160 * shard) as usize;
             // Nobody holds it, and nothing is under way.
             assert_eq!((region.u32(at), region.u32(at + 4), region.u64(at + 8) & 1), (0, 0, 0));
             assert_eq!((region.u64(at + 80), region.u64(at + 128), region.u64(at + 160)), (0, 0, 0));
@@ -233,7 +233,7 @@ mod from_the_page {
             let mut records = 0;
             let mut used = 0;
             let mut mortals = 0;
-            let root = region.u64(at + 64);
+            let root = region.u64(1024 + shard as usize * 16);
             let (table, slots) = (bits(root, 0, 33) * 16, 1u64 << bits(root, 34, 39));
             assert!(table >= data_at && slots >= 64);
             for number in 0..slots {

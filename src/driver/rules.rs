@@ -48,6 +48,7 @@ impl Commit<'_> {
 ///
 /// # Errors
 /// `TooLarge` beyond [`MAX_VALUE_LEN`].
+#[inline]
 pub fn check_value(key: &str, value: &[u8]) -> Result<()> {
     if value.len() <= MAX_VALUE_LEN {
         return Ok(());

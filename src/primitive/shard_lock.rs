@@ -67,6 +67,7 @@ pub(crate) struct ShardLock<'a> {
     pub(crate) participants: Participants<'a>,
 }
 
+#[inline]
 fn encode(name: Name) -> u32 {
     (name.slot + 1) | (name.generation & GENERATION_MASK) << SLOT_BITS
 }
@@ -82,13 +83,16 @@ impl ShardLock<'_> {
         self.lock_within(me, LIMIT)
     }
 
+    /// Takes the lock for `me` if nobody has it, and nobody waits for it.
+    #[inline]
+    pub(crate) fn try_lock(&self, me: Name) -> bool {
+        self.memory.exchange32(self.word, 0, encode(me)).is_ok()
+    }
+
     /// Takes the lock for `me`, if that does not take longer.
     #[inline]
     pub(crate) fn lock_within(&self, me: Name, limit: Duration) -> Result<Taken, Held> {
-        match self.memory.exchange32(self.word, 0, encode(me)) {
-            Ok(_) => Ok(Taken::Free),
-            Err(_) => self.lock_contended(me, limit),
-        }
+        if self.try_lock(me) { Ok(Taken::Free) } else { self.lock_contended(me, limit) }
     }
 
     /// Gives it back and wakes one waiter.

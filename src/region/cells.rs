@@ -1,7 +1,7 @@
 //! The words of a mapped file, as atomics.
 #![allow(unsafe_code)]
 
-use std::{fs::File, io};
+use std::{fs::File, io, marker::PhantomData};
 
 use crate::{
     primitive::atomics::{AtomicU32, AtomicU64},
@@ -36,9 +36,9 @@ impl Cells {
     /// # Safety
     /// The offset is a multiple of 8 and lies in the mapping.
     #[inline]
-    pub(crate) unsafe fn words(&self, offset: u64) -> Words {
+    pub(crate) unsafe fn words(&self, offset: u64) -> Words<'_> {
         // SAFETY: as in `word`.
-        Words(unsafe { self.0.base().add(offset as usize) }.cast_const().cast())
+        Words(unsafe { self.0.base().add(offset as usize) }.cast_const().cast(), PhantomData)
     }
 
     /// Brings the first `len` bytes to the file's medium.
@@ -49,11 +49,11 @@ impl Cells {
 
 /// Words in a row.
 #[derive(Clone, Copy)]
-pub(crate) struct Words(*const AtomicU64);
+pub(crate) struct Words<'a>(*const AtomicU64, PhantomData<&'a Cells>);
 
-impl Words {
+impl Words<'_> {
     /// # Safety
-    /// That word lies in the mapping and in the file, and the mapping is still there.
+    /// That word lies in the mapping and in the file.
     #[inline]
     pub(crate) unsafe fn at(self, index: usize) -> *const AtomicU64 {
         // SAFETY: the caller has shown that the word lies in the mapping.

@@ -7,7 +7,7 @@
 //! | 8,192 | 1,024 wait words for keys, 4 bytes each |
 //! | 12,288 | 64 watches of prefixes, 128 bytes each |
 //! | 20,480 | participants, 256 bytes each |
-//! | then | shards, 4,096 bytes each |
+//! | then | shards, 4,160 bytes each |
 //! | then | extent table, 4 bytes for each 4,096 bytes of capacity |
 //! | then | extents |
 
@@ -46,6 +46,8 @@ pub(crate) mod live {
     pub(crate) const WATCHES: u64 = 384;
     /// u32: wait word for any change at all.
     pub(crate) const ANY_WAIT: u64 = 392;
+    /// Two u64 for each shard: the roots of its indexes. Together, because each read begins with one of them.
+    pub(crate) const ROOTS: u64 = 1024;
 }
 
 /// The space block: how extents are handed out.
@@ -78,13 +80,14 @@ pub(crate) const WATCH_SIZE: u64 = 128;
 pub(crate) const PARTICIPANTS: u64 = 20_480;
 /// Bytes of a participant.
 pub(crate) const PARTICIPANT_SIZE: u64 = 256;
-/// Bytes of a shard's header.
-pub(crate) const SHARD_SIZE: u64 = 4096;
+/// Bytes from one shard's header to the next. No power of two: equal fields of all shards would share a few cache lines.
+pub(crate) const SHARD_SIZE: u64 = 4096 + 64;
 
 const _: () = {
     assert!(WAIT_WORDS + WAIT_WORD_COUNT * 4 == WATCHES);
     assert!(WATCHES + WATCH_COUNT * WATCH_SIZE == PARTICIPANTS);
     assert!(PARTICIPANTS.is_multiple_of(EXTENT));
+    assert!(live::ANY_WAIT + 4 <= live::ROOTS && live::ROOTS + MAX_SHARDS as u64 * 16 <= space::LOCK);
     assert!(MAX_CAPACITY == 256 << 30);
     // 100 million keys of 128 bytes with their slots (16 bytes at half load) fit the largest region.
     assert!(100_000_000 * (128 + 16) < MAX_CAPACITY);
@@ -123,6 +126,17 @@ impl Geometry {
     #[inline]
     pub(crate) fn shard(&self, shard: u32) -> u64 {
         self.shards_at + u64::from(shard) * SHARD_SIZE
+    }
+
+    /// Where the root of a space's index lies.
+    #[inline]
+    pub(crate) fn root(&self, shard: u32, space: u64) -> u64 {
+        live::ROOTS + u64::from(shard) * 16 + space * 8
+    }
+
+    /// Which shard a root belongs to.
+    pub(crate) fn shard_of_root(&self, at: u64) -> u32 {
+        (at.saturating_sub(live::ROOTS) / 16) as u32 & (self.shards - 1)
     }
 
     /// Where a participant lies.

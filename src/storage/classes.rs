@@ -16,6 +16,38 @@ pub(crate) struct Class(u8);
 const SIZES: [u16; COUNT] = sizes();
 const BY_UNITS: [u8; (LARGEST / UNIT) as usize + 1] = by_units();
 
+/// `2^20 / size`, rounded up, with sizes in units: by which [`Class::block_at`] divides.
+const RECIPROCALS: [u32; COUNT] = reciprocals();
+const BLOCKS: [u8; COUNT] = blocks();
+
+const fn reciprocals() -> [u32; COUNT] {
+    let (mut reciprocals, mut class) = ([0; COUNT], 0);
+    while class < COUNT {
+        reciprocals[class] = (1_u32 << 20).div_ceil(SIZES[class] as u32 / UNIT as u32);
+        class += 1;
+    }
+    reciprocals
+}
+
+const fn blocks() -> [u8; COUNT] {
+    let (mut blocks, mut class) = ([0; COUNT], 0);
+    while class < COUNT {
+        let size = SIZES[class] as u64;
+        blocks[class] = ((extents(size) * EXTENT - SPAN_HEADER) / size) as u8;
+        class += 1;
+    }
+    blocks
+}
+
+/// Extents of a span of blocks of that size.
+const fn extents(size: u64) -> u64 {
+    match size {
+        0..=512 => 1,
+        513..=2048 => 4,
+        _ => 8,
+    }
+}
+
 const fn sizes() -> [u16; COUNT] {
     let mut sizes = [0; COUNT];
     let (mut index, mut size) = (0, 32);
@@ -62,10 +94,12 @@ impl Class {
     }
 
     /// The class of that number, as kept in the region.
+    #[inline]
     pub(crate) fn from_number(number: u64) -> Option<Self> {
         if number < COUNT as u64 { Some(Self(number as u8)) } else { None }
     }
 
+    #[inline]
     pub(crate) fn number(self) -> u64 {
         u64::from(self.0)
     }
@@ -83,16 +117,21 @@ impl Class {
 
     /// Extents of a span of such blocks.
     pub(crate) fn extents(self) -> u64 {
-        match self.size() {
-            0..=512 => 1,
-            513..=2048 => 4,
-            _ => 8,
-        }
+        extents(self.size())
     }
 
     /// Blocks in a span.
+    #[inline]
     pub(crate) fn blocks(self) -> u64 {
-        (self.extents() * EXTENT - SPAN_HEADER) / self.size()
+        u64::from(BLOCKS[self.0 as usize])
+    }
+
+    /// Which block begins so many bytes behind the books of a span; `None` between two of them.
+    #[inline]
+    pub(crate) fn block_at(self, within: u64) -> Option<u64> {
+        // Exact for spans of up to 2^15 bytes; further on it is too large a number, or no multiple.
+        let index = (within / UNIT).wrapping_mul(u64::from(RECIPROCALS[self.0 as usize])) >> 20;
+        (index < self.blocks() && index * self.size() == within).then_some(index)
     }
 }
 
@@ -109,5 +148,17 @@ mod tests {
             assert!(class.blocks() <= 128 && class.blocks() >= 7);
         }
         assert_eq!(Class::of(LARGEST + 1), None);
+    }
+
+    #[test]
+    fn blocks_begin_where_they_are_said_to() {
+        for class in (0..COUNT as u64).filter_map(Class::from_number) {
+            for within in 0..class.extents() * EXTENT {
+                let (index, rest) = (within / class.size(), within % class.size());
+                let expected = (rest == 0 && index < class.blocks()).then_some(index);
+                assert_eq!(class.block_at(within), expected, "{class:?} {within}");
+            }
+            assert_eq!(class.block_at(u64::MAX - 15), None);
+        }
     }
 }

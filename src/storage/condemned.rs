@@ -81,7 +81,7 @@ impl Locked<'_> {
 
     /// The slot as it was; whether it had a lifetime is known from its record.
     fn pardoned(&self, slot: Slot) -> Result<Slot> {
-        let record = Record { memory: &self.storage.memory, at: slot.offset() };
+        let record = Record::new(&self.storage.memory, slot.offset());
         match record.shape() {
             Some(shape) => Ok(Slot::record(slot.hash(), slot.offset(), shape.is_mortal())),
             None => Err(self.corrupt("a condemned slot names no record")),

@@ -15,17 +15,22 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::{
     shard::{Intent, LIVE, Locked, Shard, USED},
-    slot::{EMPTY, HASH_BITS, Slot},
+    slot::{EMPTY, GRAVE, HASH_BITS, Slot},
 };
 use crate::{
     broken::{self, Defect},
     driver::Space,
     error::{ErrorKind, Result},
     primitive::atomics::{MODELLED, fence},
-    region::{layout::UNIT, memory::Memory},
+    region::{
+        layout::UNIT,
+        memory::{Memory, View},
+    },
 };
 
 const OFFSET: u64 = (1 << 34) - 1;
+/// So many slots of a row are looked at in a hurry.
+const NEAR: u64 = 16;
 const FEWEST: u64 = if MODELLED { 4 } else { 64 };
 
 /// Where an index is and how large.
@@ -70,6 +75,23 @@ impl Root {
     #[inline]
     pub(crate) fn start(self, hash: u32) -> u64 {
         u64::from(hash) >> (HASH_BITS - self.log())
+    }
+
+    /// The first slot with this hash and where it is, if it is among the first few of its row.
+    #[inline]
+    pub(crate) fn first_of(self, hash: u32, view: View<'_>) -> Option<(u64, Slot)> {
+        let start = self.start(hash);
+        for number in start..start + NEAR {
+            let at = self.slot_at(number);
+            let slot = Slot(view.load(at, Acquire));
+            if slot == EMPTY {
+                return None;
+            }
+            if slot.hash() == hash && slot != GRAVE {
+                return Some((at, slot));
+            }
+        }
+        None
     }
 
     #[inline]

@@ -8,7 +8,8 @@
 
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
-use crate::region::memory::Memory;
+use super::shard::{JOURNAL, NOTES};
+use crate::region::memory::{Memory, PageMut};
 
 /// Room for so many notes; the longest step makes about 20.
 pub(crate) const MAX_NOTES: u64 = 64;
@@ -19,10 +20,8 @@ const CLAIM: u64 = 1;
 #[derive(Clone, Copy)]
 pub(crate) struct Journal<'a> {
     pub(crate) memory: &'a Memory,
-    /// Where the number of notes is.
-    pub(crate) len_at: u64,
-    /// Where the notes are.
-    pub(crate) notes_at: u64,
+    /// The shard's header, in which the notes are.
+    pub(crate) page: PageMut<'a>,
 }
 
 /// What the latest note says.
@@ -36,7 +35,7 @@ pub(crate) enum Note {
 
 impl Journal<'_> {
     pub(crate) fn len(&self) -> u64 {
-        self.memory.load(self.len_at, Relaxed)
+        self.page.load(NOTES, Relaxed)
     }
 
     /// Changes a word, its old value noted.
@@ -56,16 +55,16 @@ impl Journal<'_> {
     fn note(&self, offset: u64, old: u64) {
         // No step makes so many; a number that somebody else wrote must not lead astray.
         let len = self.len().min(MAX_NOTES - 1);
-        let at = self.notes_at + len * 16;
-        self.memory.store(at, offset, Relaxed);
-        self.memory.store(at + 8, old, Relaxed);
-        self.memory.store(self.len_at, len + 1, Release);
+        let at = JOURNAL + len * 16;
+        self.page.store(at, offset, Relaxed);
+        self.page.store(at + 8, old, Relaxed);
+        self.page.store(NOTES, len + 1, Release);
     }
 
     /// Strikes out all notes: what was done, stays.
     #[inline]
     pub(crate) fn clear(&self) {
-        self.memory.store(self.len_at, 0, Release);
+        self.page.store(NOTES, 0, Release);
     }
 
     /// How many notes are not struck out; `None` when that is garbage.
@@ -75,13 +74,13 @@ impl Journal<'_> {
 
     /// What a note says.
     pub(crate) fn note_at(&self, index: u64) -> Note {
-        let at = self.notes_at + index * 16;
-        let (offset, old) = (self.memory.load(at, Relaxed), self.memory.load(at + 8, Relaxed));
+        let at = JOURNAL + index * 16;
+        let (offset, old) = (self.page.load(at, Relaxed), self.page.load(at + 8, Relaxed));
         if offset == CLAIM { Note::Claim { first: old } } else { Note::Word { offset, old } }
     }
 
     /// Strikes out all notes from that one on.
     pub(crate) fn strike_to(&self, index: u64) {
-        self.memory.store(self.len_at, index, Release);
+        self.page.store(NOTES, index, Release);
     }
 }

@@ -27,7 +27,6 @@ use crate::{
     broken::{self, Defect},
     error::{Error, ErrorKind, Result},
     primitive::{atomics::fence, backoff::Backoff},
-    region::layout::SHARD_SIZE,
 };
 
 /// Losing so long without a break is no race any more.
@@ -90,7 +89,40 @@ impl Storage {
     /// Copies the value of a key into `into` if it is there; revision and lifetime, dead or not.
     #[inline]
     pub(crate) fn read(&self, key: &Key<'_>, into: &mut Vec<u8>) -> Result<Option<Seen>> {
+        match self.read_plain(key, into) {
+            Some(seen) => Ok(Some(seen)),
+            None => self.read_thoroughly(key, into),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_thoroughly(&self, key: &Key<'_>, into: &mut Vec<u8>) -> Result<Option<Seen>> {
         self.look_until_fact(|| self.try_read(key, Some(&mut *into)))
+    }
+
+    /// What nearly every read comes to: a record without a lifetime, which nobody is changing. The same steps as in
+    /// [`Storage::try_read`], where `None` leads: to whatever is absent, marked, mortal, in doubt, lost or broken.
+    #[inline]
+    fn read_plain(&self, key: &Key<'_>, into: &mut Vec<u8>) -> Option<Seen> {
+        let view = self.memory.view();
+        let root_at = self.geometry.root(key.shard, key.space as u64);
+        let root = Root(view.load(root_at, Acquire));
+        let (at, slot) = root.first_of(key.hash, view).filter(|(_, slot)| slot.is_plain())?;
+        view.prefetch_behind(slot.offset());
+        let record = Record::new(&self.memory, slot.offset());
+        let version = record.version();
+        let unchanged = view.load(at, Acquire) == slot.0
+            && (view.load(root_at, Acquire) == root.0 || broken::has(Defect::RootNotReread));
+        if !unchanged || self.in_doubt || version == 0 && !broken::has(Defect::VersionZeroRead) {
+            return None;
+        }
+        let shape = record.shape()?;
+        // Nothing is allocated by a length that nobody has validated.
+        let fits = into.capacity() >= shape.value_len.next_multiple_of(8) || record.still(version);
+        let copied = fits && record.has_key(shape, key.space, key.bytes) && record.value(shape, into).is_some();
+        (copied && !shape.is_mortal() && record.still(version))
+            .then_some(Seen { revision: version, life: Life::Forever })
     }
 
     /// Revision and lifetime of a key, dead or not.
@@ -176,8 +208,7 @@ impl Storage {
     fn sight_marked(&self, root_at: u64, root: Root, at: u64, raw: Slot) -> Look<Sighting> {
         let bare = Sighting { root_at, root, at, raw, entry: None, slot: raw };
         let found = if raw.is_condemned() {
-            // A shard's header is a page, and the root is in it.
-            part::Sighting::of_condemned(self, root_at / SHARD_SIZE * SHARD_SIZE, raw)
+            part::Sighting::of_condemned(self, self.geometry.shard(self.geometry.shard_of_root(root_at)), raw)
         } else {
             part::Sighting::of(self, raw.offset(), at)
         };
@@ -215,7 +246,7 @@ impl Storage {
     /// The record of a slot with its version and shape, of which it is known that they were committed.
     #[inline]
     pub(crate) fn open_record(&self, seen: &Sighting) -> Look<(Record<'_>, u64, Shape)> {
-        let record = Record { memory: &self.memory, at: seen.slot.offset() };
+        let record = Record::new(&self.memory, seen.slot.offset());
         let version = record.version();
         if version == 0 && !broken::has(Defect::VersionZeroRead) || !seen.holds(self) {
             return Err(Why::broken_if(version == 0 && seen.holds(self)));
@@ -234,6 +265,7 @@ impl Storage {
     }
 
     /// The full fence of whoever reads several words that must be of one moment.
+    #[inline]
     pub(crate) fn acquire_all(&self) {
         fence(Acquire);
     }

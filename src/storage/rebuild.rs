@@ -12,7 +12,7 @@ use super::{
     classes::Class,
     index::Root,
     record::Record,
-    shard::{CLOCK, DAMAGED, LIVE, LOCK, Locked, ROOTS, SEQUENCE, Shard, USED},
+    shard::{CLOCK, DAMAGED, LIVE, LOCK, Locked, SEQUENCE, Shard, USED},
     slab::Place,
     slot::{EMPTY, GRAVE, Slot},
     space::Use,
@@ -145,7 +145,7 @@ impl Survey<'_> {
     }
 
     fn is_sound(&mut self, shard: Shard<'_>, space: Space, slot: Slot, keys: &mut HashSet<Vec<u8>>) -> Result<bool> {
-        let record = Record { memory: &self.storage.memory, at: slot.offset() };
+        let record = Record::new(&self.storage.memory, slot.offset());
         let (mut bytes, mut value) = (Vec::new(), Vec::new());
         let Some(shape) = record.shape() else { return Ok(false) };
         if record.version() == 0 || shape.is_mortal() || slot.is_mortal() || !self.seen.insert(slot.offset()) {
@@ -263,8 +263,7 @@ impl Shard<'_> {
         let memory = &self.storage.memory;
         let sequence = self.load(SEQUENCE) | 1;
         memory.store32(self.base + DAMAGED, 0, std::sync::atomic::Ordering::Release);
-        let keeps = |field| field == CLOCK || (ROOTS..ROOTS + 16).contains(&field);
-        Self::words().filter(|field| !keeps(*field)).for_each(|field| self.store(field, 0));
+        Self::words().filter(|field| *field != CLOCK).for_each(|field| self.store(field, 0));
         self.store(SEQUENCE, sequence.wrapping_add(1));
         for plan in plans {
             let used = (0..plan.root.slots()).filter(|number| plan.root.slot(memory, *number) != EMPTY).count() as u64;
@@ -303,7 +302,7 @@ impl Locked<'_> {
 /// The slot that a condemned one stands for: none, if its transaction was committed.
 fn spared(shard: Shard<'_>, slot: Slot) -> Slot {
     let storage = shard.storage;
-    let record = Record { memory: &storage.memory, at: slot.offset() };
+    let record = Record::new(&storage.memory, slot.offset());
     match super::part::Sighting::of_condemned(storage, shard.base, slot) {
         Some(entry) if !entry.slot().is_record() => EMPTY,
         _ => Slot::record(slot.hash(), slot.offset(), record.shape().is_some_and(|shape| shape.is_mortal())),

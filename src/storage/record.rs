@@ -13,13 +13,13 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use rapidhash::v3::rapidhash_v3;
+use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3, rapidhash_v3_inline};
 
 use crate::{
     broken::{self, Defect},
     driver::{MAX_KEY_LEN, MAX_VALUE_LEN, Space},
     primitive::atomics::fence,
-    region::memory::Memory,
+    region::memory::{Memory, View},
 };
 
 const HEADER: u64 = 24;
@@ -39,10 +39,12 @@ pub(crate) enum Life {
 }
 
 impl Life {
+    #[inline]
     pub(crate) fn is_mortal(self) -> bool {
-        self != Self::Forever
+        !matches!(self, Self::Forever)
     }
 
+    #[inline]
     fn kind(self) -> u64 {
         match self {
             Self::Forever => 0,
@@ -90,6 +92,7 @@ impl Shape {
         self.value_len as u64 | (self.key_len as u64 - 1) << 32 | self.kind << 48 | self.space << 50
     }
 
+    #[inline]
     pub(crate) fn is_mortal(self) -> bool {
         self.kind != 0
     }
@@ -120,71 +123,84 @@ const _: () = assert!(MAX_KEY_LEN == 1 << 16 && MAX_VALUE_LEN < 1 << 32);
 /// A record at an offset. What is read of it is a fact only once the reader has validated it.
 #[derive(Clone, Copy)]
 pub(crate) struct Record<'a> {
-    pub(crate) memory: &'a Memory,
+    memory: &'a Memory,
+    view: View<'a>,
     pub(crate) at: u64,
 }
 
 impl<'a> Record<'a> {
+    #[inline]
+    pub(crate) fn new(memory: &'a Memory, at: u64) -> Self {
+        Self { memory, view: memory.view(), at }
+    }
+
     /// The version, 0 when there is none; what is loaded after it is no older.
     #[inline]
     pub(crate) fn version(&self) -> u64 {
-        self.memory.load(self.at, Acquire)
+        self.view.load(self.at, Acquire)
     }
 
     /// Whether the version is still this one, after everything loaded before.
     #[inline]
     pub(crate) fn still(&self, version: u64) -> bool {
         fence(Acquire);
-        self.memory.load(self.at, Relaxed) == version
+        self.view.load(self.at, Relaxed) == version
     }
 
     /// Lengths and lifetime; `None` when so much does not fit into the file.
     #[inline]
     pub(crate) fn shape(&self) -> Option<Shape> {
-        let shape = Shape::from_word(self.memory.load(self.at + 8, Relaxed));
-        self.memory.contains(self.at, shape.size()).then_some(shape)
+        let shape = Shape::from_word(self.view.load(self.at + 8, Relaxed));
+        self.view.contains(self.at, shape.size()).then_some(shape)
     }
 
     #[inline]
     pub(crate) fn has_key(&self, shape: Shape, space: Space, key: &[u8]) -> bool {
-        shape.key_len == key.len() && shape.is_of(space) && self.memory.equals(self.at + shape.key_at(), key)
+        shape.key_len == key.len() && shape.is_of(space) && self.view.equals(self.at + shape.key_at(), key)
     }
 
     /// The key, copied; `None` without memory.
     pub(crate) fn key(&self, shape: Shape, into: &mut Vec<u8>) -> Option<()> {
-        self.memory.copy_out(self.at + shape.key_at(), shape.key_len, into)
+        self.view.copy_out(self.at + shape.key_at(), shape.key_len, into)
     }
 
     /// The value, copied; `None` without memory.
     #[inline]
     pub(crate) fn value(&self, shape: Shape, into: &mut Vec<u8>) -> Option<()> {
-        self.memory.copy_out(self.at + shape.value_at(), shape.value_len, into)
+        self.view.copy_out(self.at + shape.value_at(), shape.value_len, into)
     }
 
+    #[inline]
     pub(crate) fn life(&self, shape: Shape) -> Life {
-        let first = self.memory.load(self.at + HEADER, Relaxed);
-        let second = self.memory.load(self.at + HEADER + 8, Relaxed);
+        if shape.is_mortal() { self.end_of_life(shape) } else { Life::Forever }
+    }
+
+    fn end_of_life(&self, shape: Shape) -> Life {
+        let first = self.view.load(self.at + HEADER, Relaxed);
+        let second = self.view.load(self.at + HEADER + 8, Relaxed);
         match shape.kind {
-            0 => Life::Forever,
             1 => Life::Until(first),
             _ => Life::Owner { number: first, slot: second.min(u64::from(u32::MAX)) as u32 },
         }
     }
 
     /// Writes everything but the version, which is 0 from before the first to after the last byte.
+    #[inline]
     pub(crate) fn fill(&self, shape: Shape, key: &[u8], value: &[u8], life: Life) -> Option<()> {
-        self.memory.store(self.at, 0, Relaxed);
+        let mut row = self.memory.row_mut(self.at, shape.size())?;
+        row.put(0, 0);
         if !broken::has(Defect::RecordFilledUnfenced) {
             fence(Release);
         }
-        self.memory.store(self.at + 8, shape.word(), Relaxed);
+        row.put(1, shape.word());
         if life.is_mortal() {
             let (first, second) = life.words();
-            self.memory.store(self.at + HEADER, first, Relaxed);
-            self.memory.store(self.at + HEADER + 8, second, Relaxed);
+            row.put(HEADER as usize / 8, first);
+            row.put(HEADER as usize / 8 + 1, second);
         }
-        self.memory.copy_in(self.at + shape.key_at(), key)?;
-        self.memory.copy_in(self.at + shape.value_at(), value)
+        row.put_bytes(shape.key_at() as usize / 8, key);
+        row.put_bytes(shape.value_at() as usize / 8, value);
+        Some(())
     }
 
     /// Makes a filled record valid; it exists once a slot names it. `checksum` is that of key and value.
@@ -201,7 +217,7 @@ impl<'a> Record<'a> {
             return false;
         }
         let expected = with_head(checksum_of(key, value), shape, self.life(shape), self.version());
-        self.memory.load(self.at + 16, Relaxed) == expected
+        self.view.load(self.at + 16, Relaxed) == expected
     }
 }
 
@@ -219,7 +235,8 @@ fn with_head(checksum: u64, shape: Shape, life: Life, version: u64) -> u64 {
     for (bytes, word) in head.as_chunks_mut::<8>().0.iter_mut().zip([checksum, version, shape.word(), first, second]) {
         *bytes = word.to_ne_bytes();
     }
-    rapidhash_v3(&head)
+    // Inlined, because the length is known.
+    rapidhash_v3_inline::<true, false, false>(&head, &DEFAULT_RAPID_SECRETS)
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl Locked<'_> {
         }
         self.put_block(key, life, || {
             self.drop_place(reservation.place);
-            let record = Record { memory: &self.storage.memory, at: reservation.offset };
+            let record = Record::new(&self.storage.memory, reservation.offset);
             let revision = self.tick()?;
             record.seal(reservation.shape, checksum, life, revision);
             Ok((record.at, revision))
@@ -112,7 +112,7 @@ impl super::Storage {
         value: &[u8],
         life: Life,
     ) -> Option<u64> {
-        let record = Record { memory: &self.memory, at: reservation.offset };
+        let record = Record::new(&self.memory, reservation.offset);
         record.fill(reservation.shape, key.bytes, value, life)?;
         Some(checksum_of(key.bytes, value))
     }

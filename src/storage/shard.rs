@@ -6,7 +6,6 @@
 //! | 4 | 4 | damaged: 1 = nothing is believed any more |
 //! | 8 | 8 | sequence: odd while slots change |
 //! | 16 | 8 | clock |
-//! | 64 | 2 × 8 | root of the index of each space |
 //! | 80 | 8 | transaction that this shard is the home of: number << 2, 1 = prepared, 2 = committed |
 //! | 88 | 8 | shards that take part in it, a bit each |
 //! | 128 | 8 | intent: operation, stage, space |
@@ -43,14 +42,17 @@ use crate::{
         atomics::fence,
         shard_lock::{LIMIT, ShardLock, Taken},
     },
-    region::{layout::SHARD_SIZE, participants::Name},
+    region::{
+        layout::SHARD_SIZE,
+        memory::{PAGE, Page, PageMut},
+        participants::Name,
+    },
 };
 
 pub(crate) const LOCK: u64 = 0;
 pub(crate) const DAMAGED: u64 = 4;
 pub(crate) const SEQUENCE: u64 = 8;
 pub(crate) const CLOCK: u64 = 16;
-pub(crate) const ROOTS: u64 = 64;
 pub(crate) const TXN: u64 = 80;
 pub(crate) const TXN_SHARDS: u64 = 88;
 pub(crate) const INTENT: u64 = 128;
@@ -82,7 +84,7 @@ const _: () = {
     assert!(RESERVED + RESERVED_LEN * 8 == RESERVERS);
     assert!(RESERVERS + RESERVED_LEN * 8 <= SPANS);
     assert!(SPANS + classes::COUNT as u64 * 8 <= JOURNAL);
-    assert!(JOURNAL + journal::MAX_NOTES * 16 <= SHARD_SIZE);
+    assert!(JOURNAL + journal::MAX_NOTES * 16 <= PAGE && PAGE <= SHARD_SIZE);
 };
 
 /// What the holder of the lock is doing, so that others can finish or undo it.
@@ -117,7 +119,9 @@ const CLOCK_END: u64 = (1 << 58) - 1;
 pub(crate) struct Shard<'a> {
     pub(crate) storage: &'a Storage,
     pub(crate) index: u32,
+    /// Where its header is.
     pub(crate) base: u64,
+    pub(crate) page: Page<'a>,
 }
 
 impl<'a> Shard<'a> {
@@ -129,7 +133,7 @@ impl<'a> Shard<'a> {
     /// A word of the header.
     #[inline]
     pub(crate) fn load(&self, field: u64) -> u64 {
-        self.storage.memory.load(self.base + field, Acquire)
+        self.page.load(field, Acquire)
     }
 
     #[inline]
@@ -140,7 +144,7 @@ impl<'a> Shard<'a> {
     /// Where the root of a space's index is.
     #[inline]
     pub(crate) fn root_at(&self, space: Space) -> u64 {
-        self.base + ROOTS + space as u64 * 8
+        self.storage.geometry.root(self.index, space as u64)
     }
 
     /// A field that each space has its own of.
@@ -150,14 +154,11 @@ impl<'a> Shard<'a> {
     }
 
     #[inline]
-    pub(crate) fn journal(&self) -> journal::Journal<'a> {
-        journal::Journal { memory: &self.storage.memory, len_at: self.base + NOTES, notes_at: self.base + JOURNAL }
-    }
-
     pub(crate) fn shard_lock(&self) -> ShardLock<'a> {
         ShardLock { word: self.base + LOCK, memory: &self.storage.memory, participants: self.storage.participants() }
     }
 
+    #[inline]
     pub(crate) fn is_damaged(&self) -> bool {
         self.storage.memory.load32(self.base + DAMAGED, Relaxed) != 0
     }
@@ -185,37 +186,41 @@ impl<'a> Shard<'a> {
     /// Takes the lock, finishing or undoing what a dead holder had begun.
     #[inline]
     pub(crate) fn lock(self, me: Name) -> Result<Locked<'a>> {
+        if self.is_writable() && self.shard_lock().try_lock(me) {
+            let locked = self.locked(me);
+            if locked.is_idle() && !self.is_damaged() {
+                return Ok(locked);
+            }
+            return locked.check(Taken::Free);
+        }
         self.lock_within(me, LIMIT)
     }
 
-    /// As [`Shard::lock`], but waits no longer than that.
+    fn is_writable(&self) -> bool {
+        self.storage.memory.writable()
+    }
+
     #[inline]
+    fn locked(self, me: Name) -> Locked<'a> {
+        let page = self.storage.memory.page_mut(self.base).expect("what can be locked can be written");
+        Locked { shard: self, page, me }
+    }
+
+    /// As [`Shard::lock`], but waits no longer than that.
+    #[cold]
     pub(crate) fn lock_within(self, me: Name, limit: Duration) -> Result<Locked<'a>> {
         let taken = match self.shard_lock().lock_within(me, limit) {
             Ok(taken) => taken,
             Err(held) => return Err(self.storage.held(held)),
         };
-        let locked = Locked { shard: self, me };
-        if taken != Taken::Free || self.load(INTENT) != Intent::Idle as u64 || self.load(NOTES) != 0 {
-            let recovery = self.storage.begin_recovery(taken);
-            if let Err(error) = locked.recover() {
-                // Not by dropping it, which would try once more.
-                std::mem::forget(locked);
-                self.shard_lock().give_up();
-                return Err(error);
-            }
-            self.storage.end_recovery(self.index, recovery);
-        }
-        if self.is_damaged() {
-            return Err(self.corrupt("it was found damaged before"));
-        }
-        Ok(locked)
+        self.locked(me).check(taken)
     }
 }
 
 /// A shard whose lock this thread holds.
 pub(crate) struct Locked<'a> {
     pub(crate) shard: Shard<'a>,
+    page: PageMut<'a>,
     pub(crate) me: Name,
 }
 
@@ -227,7 +232,44 @@ impl<'a> std::ops::Deref for Locked<'a> {
     }
 }
 
-impl Locked<'_> {
+impl<'a> Locked<'a> {
+    /// Finishes or undoes what is unfinished, before anything else is done.
+    #[cold]
+    fn check(self, taken: Taken) -> Result<Self> {
+        if taken != Taken::Free || !self.is_idle() {
+            let recovery = self.storage.begin_recovery(taken);
+            if let Err(error) = self.recover() {
+                let lock = self.shard_lock();
+                // Not by dropping it, which would try once more.
+                std::mem::forget(self);
+                lock.give_up();
+                return Err(error);
+            }
+            self.storage.end_recovery(self.index, recovery);
+        }
+        if self.is_damaged() {
+            return Err(self.corrupt("it was found damaged before"));
+        }
+        Ok(self)
+    }
+
+    /// Whether nothing is under way.
+    #[inline]
+    fn is_idle(&self) -> bool {
+        self.load(INTENT) == Intent::Idle as u64 && self.load(NOTES) == 0
+    }
+
+    /// Writes a word of the header.
+    #[inline(always)]
+    pub(crate) fn store(&self, field: u64, value: u64) {
+        self.page.store(field, value, Release);
+    }
+
+    #[inline]
+    pub(crate) fn journal(&self) -> journal::Journal<'a> {
+        journal::Journal { memory: &self.storage.memory, page: self.page }
+    }
+
     /// Says what is about to be done. Until [`Locked::idle`] others would finish or undo it.
     #[inline]
     pub(crate) fn intend(&self, intent: Intent, space: Space, at: u64, old: Slot, new: Slot) {
@@ -262,7 +304,7 @@ impl Locked<'_> {
     #[inline]
     pub(crate) fn begin_change(&self) {
         let sequence = self.load(SEQUENCE);
-        self.storage.memory.store(self.base + SEQUENCE, sequence | 1, Relaxed);
+        self.page.store(SEQUENCE, sequence | 1, Relaxed);
         fence(Release);
     }
 
@@ -281,14 +323,21 @@ impl Locked<'_> {
     }
 }
 
-impl Drop for Locked<'_> {
-    /// An operation that ended with an error was left in the middle: it is undone as if its process had died.
-    fn drop(&mut self) {
-        let unfinished = self.load(INTENT) != Intent::Idle as u64 || self.load(NOTES) != 0;
-        if unfinished && !self.is_damaged() && self.recover().is_err() {
+impl Locked<'_> {
+    #[cold]
+    fn give_up(&self) {
+        if !self.is_damaged() && self.recover().is_err() {
             self.shard_lock().give_up();
         } else {
             self.shard_lock().unlock();
         }
+    }
+}
+
+impl Drop for Locked<'_> {
+    /// An operation that ended with an error was left in the middle: it is undone as if its process had died.
+    #[inline]
+    fn drop(&mut self) {
+        if self.is_idle() { self.shard_lock().unlock() } else { self.give_up() }
     }
 }

@@ -69,7 +69,10 @@ impl Storage {
 
     #[inline]
     pub(crate) fn shard(&self, index: u32) -> Shard<'_> {
-        Shard { storage: self, index, base: self.geometry.shard(index) }
+        let base = self.geometry.shard(index);
+        // Whoever opened the region has seen that the file is long enough for its fixed part.
+        let page = self.memory.page(base).expect("a shard's header lies in the file");
+        Shard { storage: self, index, base, page }
     }
 
     pub(crate) fn shards(&self) -> impl Iterator<Item = Shard<'_>> {
@@ -81,6 +84,7 @@ impl Storage {
         Participants { memory: &self.memory, geometry: &self.geometry }
     }
 
+    #[inline]
     pub(crate) fn space(&self) -> Space<'_> {
         Space { storage: self }
     }
@@ -105,6 +109,7 @@ impl Storage {
         self.state(life) == driver::State::Live
     }
 
+    #[inline]
     pub(crate) fn state(&self, life: Life) -> driver::State {
         let over = |ended: bool| ended || self.is_of_another_boot();
         match life {
@@ -136,6 +141,7 @@ impl Storage {
     }
 
     /// The wait word for any change.
+    #[inline]
     pub(crate) fn any_wait_word(&self) -> WaitWord<'_> {
         WaitWord { word: live::ANY_WAIT, memory: &self.memory }
     }

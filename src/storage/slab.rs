@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use super::{
     classes::{Class, SPAN_HEADER},
     shard::{Intent, Locked, PENDING, PENDING_LEN, RETIRED, RING, RING_LEN, SPANS, Shard},
-    slot::EMPTY,
+    slot::{EMPTY, Slot},
     space::{Extent, Space, Use},
 };
 use crate::{
@@ -39,6 +39,12 @@ const LONGEST_REST: u64 = 64;
 /// A block as the ring of retired ones keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Retired(u64);
+
+/// Where in a shard's header the block retired 16 blocks before that one is, which is the next to be used again.
+#[inline]
+fn ring(count: u64) -> u64 {
+    RING + count % RESTING * 8
+}
 
 impl Retired {
     fn new(class: Option<Class>, offset: u64) -> Self {
@@ -63,18 +69,28 @@ pub(crate) enum Place {
 
 impl Shard<'_> {
     /// Where a block lies; `None` when nothing of this shard can lie there.
+    #[inline]
     pub(crate) fn place(&self, offset: u64) -> Option<Place> {
+        let (extent, within) = (offset / EXTENT, offset % EXTENT);
+        // The first extent of a span: nearly all blocks lie in such a one.
+        if let Some(class) = self.storage.space().span_class(extent, self.index)
+            && let Some(index) = class.block_at(within.wrapping_sub(SPAN_HEADER))
+        {
+            return Some(Place::Block { span: extent * EXTENT, class, index });
+        }
+        self.place_anywhere(offset)
+    }
+
+    fn place_anywhere(&self, offset: u64) -> Option<Place> {
         let extent = offset / EXTENT;
-        let first = match self.storage.space().extent(extent) {
-            Extent::SpanRest { back, .. } => extent - back,
-            _ => extent,
+        let (first, what) = match self.storage.space().extent(extent) {
+            Extent::SpanRest { back, .. } => (extent - back, self.storage.space().extent(extent - back)),
+            what => (extent, what),
         };
-        match self.storage.space().extent(first) {
+        match what {
             Extent::Span { shard, class } if shard == self.index => {
-                let within = (offset - first * EXTENT).checked_sub(SPAN_HEADER)?;
-                let index = within / class.size();
-                let fits = within % class.size() == 0 && index < class.blocks();
-                fits.then_some(Place::Block { span: first * EXTENT, class, index })
+                let index = class.block_at((offset - first * EXTENT).checked_sub(SPAN_HEADER)?)?;
+                Some(Place::Block { span: first * EXTENT, class, index })
             }
             Extent::Run { shard, extents } if shard == self.index && offset.is_multiple_of(EXTENT) => {
                 self.storage.space().contains(first, extents).then_some(Place::Run { first, extents })
@@ -94,16 +110,67 @@ impl Locked<'_> {
     /// # Errors
     /// `Full`, with everything as it was once the operation was undone.
     pub(crate) fn allocate(&self, bytes: u64) -> Result<u64> {
-        let class = Class::of(bytes);
-        if let Some(class) = class
-            && let Some(offset) = self.reuse_oldest(class)
-        {
-            return Ok(offset);
-        }
-        match class {
-            Some(class) => self.allocate_block(class),
+        match Class::of(bytes) {
+            Some(class) => match self.oldest(class) {
+                Some((at, block)) => {
+                    self.journal().set(self.base + at, 0);
+                    Ok(block)
+                }
+                None => self.allocate_block(class),
+            },
             None => self.allocate_run(bytes),
         }
+    }
+
+    /// A block for the record that replaces another one. The oldest retired block is only borrowed: it stays in the ring
+    /// until [`Locked::settle_blocks`], so there is nothing to be noted and nothing to be undone.
+    pub(crate) fn borrow_or_allocate(&self, bytes: u64) -> Result<u64> {
+        match Class::of(bytes) {
+            Some(class) => match self.oldest(class) {
+                Some((_, block)) => Ok(block),
+                None => self.allocate_block(class),
+            },
+            None => self.allocate_run(bytes),
+        }
+    }
+
+    /// Once a slot has changed: the old record's block rests, in the place of the borrowed one if the new one was.
+    /// `again`: somebody may have died in the middle of this.
+    #[inline]
+    pub(crate) fn settle_blocks(&self, old: Slot, new: Slot, again: bool) -> Result<()> {
+        let count = self.load(RETIRED);
+        let at = ring(count);
+        let is_borrowed = new.is_record() && Retired(self.load(at)).offset() == new.offset();
+        if !old.is_record() {
+            if is_borrowed {
+                self.store(at, 0);
+            }
+            return Ok(());
+        }
+        if !is_borrowed {
+            return if again && self.is_retired(old, count) { Ok(()) } else { self.retire(old.offset()) };
+        }
+        if let Some(Place::Block { class, .. }) = self.place(old.offset()) {
+            self.store(at, Retired::new(Some(class), old.offset()).0);
+            self.store(RETIRED, count.wrapping_add(1));
+            return Ok(());
+        }
+        self.journal().set(self.base + at, 0);
+        self.retire(old.offset())
+    }
+
+    /// Whether a block rests already because its place in the ring was that of the borrowed one. Whoever put it there may
+    /// have died before counting it.
+    fn is_retired(&self, old: Slot, count: u64) -> bool {
+        let is_old = |at| Retired(self.load(at)).offset() == old.offset();
+        if is_old(ring(count.wrapping_sub(1))) {
+            return true;
+        }
+        let uncounted = is_old(ring(count));
+        if uncounted {
+            self.store(RETIRED, count.wrapping_add(1));
+        }
+        uncounted
     }
 
     /// A block for so many bytes, wherever there is one: where no span of its class fits any more, a larger block, or an
@@ -230,26 +297,23 @@ impl Locked<'_> {
             return self.free(offset);
         }
         let count = self.load(RETIRED);
-        let at = self.base + RING + count % RESTING * 8;
-        let oldest = Retired(self.storage.memory.load(at, Relaxed));
-        self.journal().set(at, Retired::new(class, offset).0);
+        let oldest = Retired(self.load(ring(count)));
+        self.journal().set(self.base + ring(count), Retired::new(class, offset).0);
         self.journal().set(self.base + RETIRED, count.wrapping_add(1));
         if oldest.0 == 0 { Ok(()) } else { self.free(oldest.offset()) }
     }
 
-    /// The oldest retired block, if it is of that class: nothing but the ring changes.
-    fn reuse_oldest(&self, class: Class) -> Option<u64> {
-        let at = self.base + RING + self.load(RETIRED) % RESTING * 8;
-        let oldest = Retired(self.storage.memory.load(at, Relaxed));
+    /// The oldest retired block and its place in the ring, if it is of that class.
+    #[inline]
+    fn oldest(&self, class: Class) -> Option<(u64, u64)> {
+        let at = ring(self.load(RETIRED));
+        let oldest = Retired(self.load(at));
         if oldest.0 == 0 || oldest.class() != class.number() {
             return None;
         }
         // A block whose class is not what the ring says is garbage that must not be handed out.
         let fits = matches!(self.place(oldest.offset()), Some(Place::Block { class: found, .. }) if found == class);
-        fits.then(|| {
-            self.journal().set(at, 0);
-            oldest.offset()
-        })
+        fits.then_some((at, oldest.offset()))
     }
 
     /// Frees all that rests, because room is needed now. Nothing is under way when this is called.
@@ -322,12 +386,17 @@ impl Locked<'_> {
     /// Gives back what waits for it. Nothing is under way when this is called.
     #[inline]
     pub(crate) fn give_back(&self) -> Result<()> {
-        for index in 0..PENDING_LEN {
-            let at = self.base + PENDING + index * 8;
-            let first = self.storage.memory.load(at, Relaxed);
+        let pending = (0..PENDING_LEN).fold(0, |pending, index| pending | self.load(PENDING + index * 8));
+        if pending == 0 { Ok(()) } else { self.give_back_now() }
+    }
+
+    #[cold]
+    fn give_back_now(&self) -> Result<()> {
+        for at in (0..PENDING_LEN).map(|index| PENDING + index * 8) {
+            let first = self.load(at);
             if first != 0 {
                 self.space().release(self.me, self.index, first)?;
-                self.storage.memory.store(at, 0, Release);
+                self.store(at, 0);
             }
         }
         Ok(())

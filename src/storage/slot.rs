@@ -66,6 +66,12 @@ impl Slot {
         self.0 & MORTAL != 0
     }
 
+    /// Whether it names a record without a lifetime.
+    #[inline]
+    pub(crate) fn is_plain(self) -> bool {
+        self.0 & (MARK | MORTAL) == 0 && self.0 & OFFSET != 0
+    }
+
     /// Whether it names a record.
     #[inline]
     pub(crate) fn is_record(self) -> bool {

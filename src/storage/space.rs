@@ -93,6 +93,7 @@ pub(crate) struct Space<'a> {
 
 impl Space<'_> {
     /// What an extent is; garbage where there is none.
+    #[inline]
     pub(crate) fn extent(&self, extent: u64) -> Extent {
         if extent < self.storage.geometry.first_extent() || extent >= self.storage.geometry.extents() {
             return Extent::Garbage;
@@ -109,12 +110,24 @@ impl Space<'_> {
         }
     }
 
+    #[inline]
     fn word(&self, extent: u64) -> u32 {
         self.storage.memory.load32(self.storage.geometry.extent_word(extent), Acquire)
     }
 
     fn set_word(&self, extent: u64, word: u32) {
         self.storage.memory.store32(self.storage.geometry.extent_word(extent), word, Release);
+    }
+
+    /// The class of blocks in a span that begins with this extent and is this shard's; `None` is no answer.
+    #[inline]
+    pub(crate) fn span_class(&self, extent: u64, shard: u32) -> Option<Class> {
+        let geometry = &self.storage.geometry;
+        if extent < geometry.first_extent() || extent >= geometry.extents() {
+            return None;
+        }
+        let word = self.word(extent);
+        if word & 0x1ff == SPAN | shard << 3 { Class::from_number(u64::from(word >> 9)) } else { None }
     }
 
     /// Extents that the file holds, as this process knows.

@@ -166,7 +166,7 @@ impl Locked<'_> {
         let (new, revision) = match change.to {
             To::Value(value, life) => {
                 let shape = Shape::new(key.space, key.bytes.len(), value.len(), life);
-                let record = Record { memory: &self.storage.memory, at: self.allocate(shape.size())? };
+                let record = Record::new(&self.storage.memory, self.allocate(shape.size())?);
                 if record.fill(shape, key.bytes, value, life).is_none() {
                     return Err(self.corrupt("a block lies outside the store"));
                 }

@@ -110,7 +110,7 @@ impl Locked<'_> {
     }
 
     fn verify_record(&self, space: Space, slot: Slot, number: u64, report: &mut Verification) -> Result<(), String> {
-        let record = Record { memory: &self.storage.memory, at: slot.offset() };
+        let record = Record::new(&self.storage.memory, slot.offset());
         let (mut key, mut value) = (Vec::new(), Vec::new());
         let shape = record.shape().ok_or(format!("slot {number} leads out of the file"))?;
         report.records += 1;

@@ -22,6 +22,7 @@ const UNKNOWN: Slot = Slot(u64::MAX);
 
 impl Locked<'_> {
     /// Stores a value; its revision. Room that rests is used before the answer is `Full`.
+    #[inline]
     pub(crate) fn put(&self, key: &Key<'_>, value: &[u8], life: Life) -> Result<u64> {
         match self.put_once(key, value, life) {
             Err(error) if error.kind() == ErrorKind::Full => {
@@ -33,10 +34,11 @@ impl Locked<'_> {
         }
     }
 
+    #[inline]
     fn put_once(&self, key: &Key<'_>, value: &[u8], life: Life) -> Result<u64> {
         self.put_block(key, life, || {
             let shape = Shape::new(key.space, key.bytes.len(), value.len(), life);
-            let record = Record { memory: &self.storage.memory, at: self.allocate_for(key, shape)? };
+            let record = Record::new(&self.storage.memory, self.allocate_for(key, shape)?);
             if record.fill(shape, key.bytes, value, life).is_none() {
                 return Err(self.corrupt("a block lies outside the store"));
             }
@@ -54,7 +56,7 @@ impl Locked<'_> {
         {
             return Ok(slot.offset());
         }
-        self.allocate(shape.size())
+        self.borrow_or_allocate(shape.size())
     }
 
     /// Lets a key's slot name a block that `make` makes, with its revision.
@@ -69,7 +71,7 @@ impl Locked<'_> {
         let (at, old) = self.place_for(key)?;
         self.intend(Intent::Swap, key.space, at, old, UNKNOWN);
         let (block, revision) = make()?;
-        self.swap(at, Slot::record(key.hash, block, life.is_mortal()), key.wait)?;
+        self.swap(key.space, at, old, Slot::record(key.hash, block, life.is_mortal()), key.wait)?;
         Ok(revision)
     }
 
@@ -103,52 +105,68 @@ impl Locked<'_> {
         let new = if root.slot(&self.storage.memory, number.wrapping_add(1)) == EMPTY { EMPTY } else { GRAVE };
         self.intend(Intent::Swap, space, at, slot, UNKNOWN);
         if broken::has(Defect::SlotMoved) && new == GRAVE {
-            self.swap(at, root.slot(&self.storage.memory, number + 1), wait)?;
+            self.swap(space, at, slot, root.slot(&self.storage.memory, number + 1), wait)?;
             self.storage.memory.store(root.slot_at(number + 1), GRAVE.0, Relaxed);
             return Ok(());
         }
-        self.swap(at, new, wait)
+        self.swap(space, at, slot, new, wait)
     }
 
     /// Commits the intent by changing the slot, then does what follows.
     #[inline]
-    fn swap(&self, at: u64, new: Slot, wait: u64) -> Result<()> {
+    fn swap(&self, space: Space, at: u64, old: Slot, new: Slot, wait: u64) -> Result<()> {
         self.store(INTENT_WAIT, wait);
         self.store(INTENT_NEW, new.0);
         self.begin_change();
         self.publish(at, new);
-        self.settle()
+        self.begin_settling(space);
+        self.settle_slot(space, old, new, wait, Duty::Own)
     }
 
-    /// What follows a commit: what was allocated stays, the books are brought up to date, who waits is woken.
+    /// What was allocated stays.
     #[inline]
-    pub(crate) fn settle(&self) -> Result<()> {
+    fn begin_settling(&self, space: Space) {
         self.journal().clear();
-        let intent = self.load(INTENT);
-        self.store(INTENT, intent & !0xff | Intent::Settle as u64);
+        self.store(INTENT, Intent::Settle as u64 | (space as u64) << 8);
+    }
+
+    /// What follows a commit, as the intent says.
+    pub(crate) fn settle(&self) -> Result<()> {
+        self.begin_settling(self.intended_space());
         self.settle_again(Duty::Own)
+    }
+
+    fn intended_space(&self) -> Space {
+        if self.load(INTENT) >> 8 & 1 == 0 { Space::Values } else { Space::Coordination }
     }
 
     /// The part of `settle` that whoever recovers repeats, after undoing what was noted of it.
     pub(crate) fn settle_again(&self, duty: Duty) -> Result<()> {
-        let space = if self.load(INTENT) >> 8 & 1 == 0 { Space::Values } else { Space::Coordination };
+        let space = self.intended_space();
         let (at, old) = (self.load(INTENT_AT), self.load(INTENT_OLD));
         if at == self.root_at(space) {
             self.settle_index(space, Root(old))?;
-        } else {
-            let (old, new) = (Slot(old), Slot(self.load(INTENT_NEW)));
-            self.end_change();
-            self.count_slot(space, old, new);
-            self.notify(space, self.load(INTENT_WAIT), old, new, duty);
-            if old.is_record() && !(old == new && broken::has(Defect::FreedBeforePublished)) {
-                self.retire(old.offset())?;
-            }
+            self.idle();
+            return self.give_back();
+        }
+        self.settle_slot(space, Slot(old), Slot(self.load(INTENT_NEW)), self.load(INTENT_WAIT), duty)
+    }
+
+    /// The books are brought up to date, who waits is woken, the old record is put away.
+    #[inline]
+    fn settle_slot(&self, space: Space, old: Slot, new: Slot, wait: u64, duty: Duty) -> Result<()> {
+        self.end_change();
+        self.count_slot(space, old, new);
+        self.notify(space, wait, old, new, duty);
+        if !(old == new && broken::has(Defect::FreedBeforePublished)) {
+            self.settle_blocks(old, new, duty == Duty::Inherited)?;
         }
         self.idle();
         self.give_back()
     }
 
     /// Counts what a changed slot means.
+    #[inline]
     pub(crate) fn count_slot(&self, space: Space, old: Slot, new: Slot) {
         let count = |field, before: bool, after: bool| {
             if before != after {
@@ -176,7 +194,7 @@ impl Locked<'_> {
 
     #[cold]
     fn notify_watches(&self, space: Space, slot: Slot, duty: Duty) {
-        let record = Record { memory: &self.storage.memory, at: slot.offset() };
+        let record = Record::new(&self.storage.memory, slot.offset());
         let mut key = Vec::new();
         if slot.is_record() && record.shape().is_some_and(|shape| record.key(shape, &mut key).is_some()) {
             self.storage.watches().tell(space as u64, &key, self.index, duty);

@@ -65,6 +65,7 @@ fn undecodable<T>(key: &str, bytes: &[u8], error: impl Display) -> Error {
 }
 
 /// Refuses what is not one value that can be decoded again.
+#[inline]
 pub(crate) fn check_encoded(key: &str, bytes: &[u8]) -> Result<()> {
     check(bytes).map_err(|reason| {
         let message = format!("the bytes for {key:?} are not one MessagePack value, nothing was changed: {reason}");
@@ -73,6 +74,7 @@ pub(crate) fn check_encoded(key: &str, bytes: &[u8]) -> Result<()> {
 }
 
 /// Refuses what no store could hold.
+#[inline]
 pub(crate) fn check_size(key: &str, len: usize) -> Result<()> {
     if len > MAX_VALUE_LEN {
         let message = format!("the value for {key:?} takes {len} bytes, more than {MAX_VALUE_LEN}: split it");
@@ -111,7 +113,16 @@ pub(crate) fn decode_bytes(key: &str, encoded: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Whether these bytes are exactly one value that can be decoded.
+#[inline]
 pub(crate) fn check(bytes: &[u8]) -> std::result::Result<(), &'static str> {
+    match Item::read(bytes) {
+        Some(item) if item.children == 0 && item.header + item.payload == bytes.len() => Ok(()),
+        _ => check_nested(bytes),
+    }
+}
+
+/// The same for lists and maps, and for what is wrong.
+fn check_nested(bytes: &[u8]) -> std::result::Result<(), &'static str> {
     let mut rest = bytes;
     // How many values are still to come on each level that was begun.
     let (mut left, mut depth) = ([0_u64; MAX_DEPTH], 0);
@@ -148,6 +159,7 @@ struct Item {
 }
 
 impl Item {
+    #[inline]
     fn read(bytes: &[u8]) -> Option<Self> {
         let marker = *bytes.first()?;
         let length = |width: usize| {

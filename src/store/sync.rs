@@ -190,6 +190,7 @@ impl Sync {
 
     /// # Errors
     /// `Permission` for a handle that only reads.
+    #[inline]
     pub(crate) fn writable(&self) -> Result<()> {
         if self.store.read_only {
             let message = format!("store {:?} was opened read-only: open it without `read_only`", self.name());

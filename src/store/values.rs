@@ -242,6 +242,7 @@ impl Sync {
         self.with_key(key, |key| self.driver.delete(&self.access, Space::Values, key))
     }
 
+    #[inline]
     fn put(&self, key: &str, encoded: &[u8], lifetime: Lifetime) -> Result<Revision> {
         self.writable()?;
         check_lifetime(key, lifetime)?;
@@ -269,6 +270,7 @@ pub(super) fn expected(seen: Option<Revision>) -> Expected {
     seen.map_or(Expected::Absent, Expected::At)
 }
 
+#[inline]
 pub(super) fn check_lifetime(key: &str, lifetime: Lifetime) -> Result<()> {
     if matches!(lifetime, Lifetime::Ttl(ttl) if ttl.is_zero()) {
         let message = format!("key {key:?} was given a TTL of zero: give it a longer one, or remove it");

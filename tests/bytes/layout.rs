@@ -12,6 +12,8 @@ pub struct Map {
 }
 
 pub const PAGE: u64 = 4096;
+/// Bytes from one shard to the next.
+pub const SHARD: u64 = 4160;
 pub const BOOT_ID: usize = 264;
 pub const PARTICIPANTS: u64 = 20_480;
 pub const PARTICIPANT: u64 = 256;
@@ -25,13 +27,18 @@ impl Map {
         let shards = 1 << mib.ilog2();
         let participants = (capacity / PAGE).min(4096);
         let shards_at = (PARTICIPANTS + participants * PARTICIPANT).next_multiple_of(PAGE);
-        let table_at = shards_at + shards * PAGE;
+        let table_at = shards_at + shards * SHARD;
         let data_at = (table_at + capacity / PAGE * 4).next_multiple_of(PAGE);
         Self { capacity, shards, shards_at, table_at, data_at }
     }
 
     pub fn shard(&self, shard: u64) -> u64 {
-        self.shards_at + shard * PAGE
+        self.shards_at + shard * SHARD
+    }
+
+    /// Where the roots of the shard at an offset are.
+    pub fn root(&self, shard: u64) -> u64 {
+        1024 + (shard - self.shards_at) / SHARD * 16
     }
 }
 
@@ -49,7 +56,7 @@ pub fn put(image: &mut [u8], at: u64, value: u64) {
 
 /// The index of a space in a shard: its offset and how many slots it has.
 pub fn index(image: &[u8], shard: u64, space: u64) -> (u64, u64) {
-    let root = word(image, shard + 64 + space * 8);
+    let root = word(image, Map::of(image).root(shard) + space * 8);
     let offset = (root & ((1 << 34) - 1)) * 16;
     if offset == 0 { (0, 0) } else { (offset, 1 << (root >> 34 & 63).min(20)) }
 }

@@ -70,7 +70,7 @@ pub fn target(image: &[u8], map: &Map, area: Area, dice: &mut Dice) -> u64 {
         Area::Shard => shard + SHARD_WORDS[dice.below(SHARD_WORDS.len() as u64) as usize],
         Area::Journal => shard + 1024 + dice.below(24) * 8,
         Area::Table => (map.table_at + dice.below(extents) * 4) & !7,
-        Area::Index => slot(image, shard, dice).unwrap_or(shard + 64),
+        Area::Index => slot(image, shard, dice).unwrap_or(map.root(shard)),
         Area::Record => match slot(image, shard, dice).and_then(|at| layout::record(word(image, at))) {
             Some(at) => at + dice.below(6) * 8,
             None => map.data_at + dice.below(64) * 8,

@@ -4,7 +4,8 @@ use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
 const SPACE: u64 = 4_096;
 const PARTICIPANTS: u64 = 20_480;
-const SHARD: u64 = 4_096;
+const SHARD: u64 = 4_160;
+const ROOTS: std::ops::Range<u64> = 1_024..2_048;
 
 /// Books of a shard: who holds it, and what that one was about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +71,7 @@ impl Region {
 
     /// The books of all shards.
     pub fn books(&self) -> Vec<Books> {
-        let first = (PARTICIPANTS + 256 * self.participants).next_multiple_of(SHARD);
+        let first = (PARTICIPANTS + 256 * self.participants).next_multiple_of(4_096);
         let of = |base: u64| {
             let at = self.load(base + 136);
             Books {
@@ -78,7 +79,7 @@ impl Region {
                 intent: self.load(base + 128) & 0xff,
                 at: [at, self.load(base + 144)],
                 notes: self.load(base + 160),
-                is_root: at == base + 64 || at == base + 72,
+                is_root: ROOTS.contains(&at),
             }
         };
         (0..self.shards).map(|shard| of(first + SHARD * shard)).collect()

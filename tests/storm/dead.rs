@@ -68,7 +68,7 @@ impl Region {
         let mut region = Self { map: map.cast_const().cast(), len, shards_at: 0, shards: 0, participants: 0 };
         (region.shards, region.participants) = (u64::from(region.half(48)), region.half(52));
         region.shards_at = (20_480 + u64::from(region.participants) * 256).next_multiple_of(4096);
-        (region.shards_at + region.shards * 4096 <= len as u64).then_some(region)
+        (region.shards_at + region.shards * 4160 <= len as u64).then_some(region)
     }
 
     fn word(&self, at: u64) -> u64 {
@@ -90,7 +90,7 @@ impl Region {
     }
 
     fn shard(&self, shard: u64) -> u64 {
-        self.shards_at + shard * 4096
+        self.shards_at + shard * 4160
     }
 
     /// Clock, intent, its place, sequence.

@@ -59,6 +59,7 @@ impl Restless {
 }
 
 impl Attachment {
+    #[inline]
     fn gate_word(&self) -> u64 {
         self.storage.memory.load(GATE, Acquire)
     }
@@ -69,6 +70,20 @@ impl Attachment {
         if space == Space::Coordination {
             return read();
         }
+        let word = self.gate_word();
+        if word & HOLDER == 0 {
+            let answer = read()?;
+            self.storage.acquire_all();
+            if self.gate_word() == word {
+                return Ok(answer);
+            }
+        }
+        self.gated_closely(access, &mut read)
+    }
+
+    /// The same where somebody closes the gate, or has closed it.
+    #[cold]
+    fn gated_closely<T>(&self, access: &Access, read: &mut dyn FnMut() -> Result<T>) -> Result<T> {
         let mut restless = Restless::default();
         loop {
             let word = self.gate_word();

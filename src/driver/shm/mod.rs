@@ -86,6 +86,7 @@ impl Shm {
 }
 
 /// A revision read from a record that was validated: its version is not 0.
+#[inline]
 fn revision(number: u64) -> Revision {
     Revision::new(number.max(1)).expect("at least 1")
 }

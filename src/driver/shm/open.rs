@@ -316,18 +316,19 @@ fn finish(file: File, path: &Path, header: &Header, holder: Option<ParentFd>) ->
     let io = |error| Error::io(format!("{}: cannot look at it", path.display()), error);
     let stat = file::stat(&file).map_err(io)?;
     let geometry = header.geometry;
-    if stat.size < geometry.first_extent() * EXTENT {
+    let writable = holder.is_some();
+    let memory = Memory::map(file, geometry.capacity, writable).map_err(|error| map_error(path, geometry, error))?;
+    // Asked of what was mapped: from here on nobody looks at the size again before touching the fixed part.
+    if memory.size() < geometry.first_extent() * EXTENT {
         return Err(Error::new(
             ErrorKind::Corrupt,
             format!(
                 "{}: the store was cut to {} bytes; restore a dump, or `shmsync destroy` it",
                 path.display(),
-                stat.size
+                memory.size()
             ),
         ));
     }
-    let writable = holder.is_some();
-    let memory = Memory::map(file, geometry.capacity, writable).map_err(|error| map_error(path, geometry, error))?;
     Ok(Some(Opened { storage: Storage::new(memory, header, path.to_path_buf()), stat, holder }))
 }
 

@@ -28,6 +28,7 @@ impl Attachment {
     }
 
     /// Does something under the lock of a key's shard, once the gate lets it; a second time when room had to be made.
+    #[inline]
     fn change<T>(&self, access: &Access, key: &Key<'_>, mut change: impl FnMut(&Locked<'_>) -> Result<T>) -> Result<T> {
         let me = self.name()?;
         let mut made_room: Option<Instant> = None;
@@ -65,6 +66,7 @@ impl Attachment {
         Ok(())
     }
 
+    #[inline]
     fn life(&self, locked: &Locked<'_>, key: &Key<'_>, lifetime: Lifetime) -> Result<Life> {
         Ok(match lifetime {
             Lifetime::Forever => Life::Forever,
