@@ -23,7 +23,8 @@ pub(crate) fn encode(number: i64, into: &mut [u8; MAX_LEN]) -> &[u8] {
         _ => (0xd3, 8),
     };
     into[0] = marker;
-    into[1..=width].copy_from_slice(&number.to_be_bytes()[8 - width..]);
+    // The digits moved to the front, so that the copy is one of a known length.
+    into[1..].copy_from_slice(&(number << (64 - 8 * width)).to_be_bytes());
     &into[..=width]
 }
 
@@ -52,10 +53,8 @@ pub(crate) fn decode(key: &str, bytes: &[u8]) -> Result<i64> {
         return Ok(i64::from(marker as i8));
     }
     let signed = marker >= 0xd0;
-    let fill = if signed && digits[0] >= 0x80 { 0xff } else { 0 };
-    let mut wide = [fill; 8];
-    wide[8 - width..].copy_from_slice(digits);
-    let number = i64::from_be_bytes(wide);
+    let fill = if signed && digits[0] >= 0x80 { -1 } else { 0 };
+    let number = digits.iter().fold(fill, |number, digit| number << 8 | i64::from(*digit));
     if !signed && number < 0 {
         let message = format!("the value of {key:?} is larger than any signed 64-bit integer");
         return Err(Error::new(ErrorKind::Overflow, message));

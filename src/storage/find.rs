@@ -31,7 +31,7 @@ pub(crate) struct Current<'a> {
 
 impl Locked<'_> {
     /// The slot of a key, or where it could go.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, key: &Key<'_>) -> Result<Found> {
         match self.find_at_once(key) {
             Some(found) => Ok(found),
@@ -40,7 +40,7 @@ impl Locked<'_> {
     }
 
     /// What nearly every search for a key that is there comes to: the first slot with its hash is its own.
-    #[inline]
+    #[inline(always)]
     fn find_at_once(&self, key: &Key<'_>) -> Option<Found> {
         let (at, slot) = self.root(key.space).first_of(key.hash, self.storage.memory.view())?;
         let record = Record::new(&self.storage.memory, slot.offset());
@@ -96,6 +96,7 @@ impl Locked<'_> {
     }
 
     /// The record of a slot.
+    #[inline]
     pub(crate) fn current(&self, slot: Slot) -> Result<Current<'_>> {
         let record = Record::new(&self.storage.memory, slot.offset());
         let Some(shape) = record.shape().filter(|_| record.version() != 0) else {
@@ -108,7 +109,13 @@ impl Locked<'_> {
 
     /// The record of a key if it is there and live.
     pub(crate) fn live(&self, key: &Key<'_>) -> Result<Option<Current<'_>>> {
-        match self.find(key)? {
+        self.live_at(self.find(key)?)
+    }
+
+    /// The record that was found, if it is live.
+    #[inline]
+    pub(crate) fn live_at(&self, found: Found) -> Result<Option<Current<'_>>> {
+        match found {
             Found::Here { slot, .. } => Ok(Some(self.current(slot)?).filter(|found| found.state == State::Live)),
             _ => Ok(None),
         }

@@ -170,6 +170,18 @@ impl<'a> Record<'a> {
         self.view.copy_out(self.at + shape.value_at(), shape.value_len, into)
     }
 
+    /// A value of at most 16 bytes, without a buffer; what is behind its end is 0.
+    #[inline]
+    pub(crate) fn short_value(&self, shape: Shape) -> [u8; 16] {
+        let words = [0, 8].map(|at| self.view.load(self.at + shape.value_at() + at, Relaxed).to_ne_bytes());
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&words[0]);
+        if shape.value_len > 8 {
+            bytes[8..].copy_from_slice(&words[1]);
+        }
+        bytes
+    }
+
     #[inline]
     pub(crate) fn life(&self, shape: Shape) -> Life {
         if shape.is_mortal() { self.end_of_life(shape) } else { Life::Forever }
@@ -185,7 +197,7 @@ impl<'a> Record<'a> {
     }
 
     /// Writes everything but the version, which is 0 from before the first to after the last byte.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn fill(&self, shape: Shape, key: &[u8], value: &[u8], life: Life) -> Option<()> {
         let mut row = self.memory.row_mut(self.at, shape.size())?;
         row.put(0, 0);
@@ -204,7 +216,7 @@ impl<'a> Record<'a> {
     }
 
     /// Makes a filled record valid; it exists once a slot names it. `checksum` is that of key and value.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn seal(&self, shape: Shape, checksum: u64, life: Life, version: u64) {
         let checksum = with_head(checksum, shape, life, version);
         self.memory.store(self.at + 16, checksum, Relaxed);

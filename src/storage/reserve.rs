@@ -59,7 +59,8 @@ impl Locked<'_> {
         if !self.holds(reservation) {
             return Ok(None);
         }
-        self.put_block(key, life, || {
+        self.bury()?;
+        self.put_block(self.find(key)?, key, life, || {
             self.drop_place(reservation.place);
             let record = Record::new(&self.storage.memory, reservation.offset);
             let revision = self.tick()?;

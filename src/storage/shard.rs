@@ -184,7 +184,7 @@ impl<'a> Shard<'a> {
     }
 
     /// Takes the lock, finishing or undoing what a dead holder had begun.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lock(self, me: Name) -> Result<Locked<'a>> {
         if self.is_writable() && self.shard_lock().try_lock(me) {
             let locked = self.locked(me);
@@ -200,7 +200,7 @@ impl<'a> Shard<'a> {
         self.storage.memory.writable()
     }
 
-    #[inline]
+    #[inline(always)]
     fn locked(self, me: Name) -> Locked<'a> {
         let page = self.storage.memory.page_mut(self.base).expect("what can be locked can be written");
         Locked { shard: self, page, me }
@@ -336,7 +336,7 @@ impl Locked<'_> {
 
 impl Drop for Locked<'_> {
     /// An operation that ended with an error was left in the middle: it is undone as if its process had died.
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         if self.is_idle() { self.shard_lock().unlock() } else { self.give_up() }
     }

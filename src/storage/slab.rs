@@ -69,7 +69,7 @@ pub(crate) enum Place {
 
 impl Shard<'_> {
     /// Where a block lies; `None` when nothing of this shard can lie there.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn place(&self, offset: u64) -> Option<Place> {
         let (extent, within) = (offset / EXTENT, offset % EXTENT);
         // The first extent of a span: nearly all blocks lie in such a one.
@@ -124,6 +124,7 @@ impl Locked<'_> {
 
     /// A block for the record that replaces another one. The oldest retired block is only borrowed: it stays in the ring
     /// until [`Locked::settle_blocks`], so there is nothing to be noted and nothing to be undone.
+    #[inline(always)]
     pub(crate) fn borrow_or_allocate(&self, bytes: u64) -> Result<u64> {
         match Class::of(bytes) {
             Some(class) => match self.oldest(class) {
@@ -136,7 +137,7 @@ impl Locked<'_> {
 
     /// Once a slot has changed: the old record's block rests, in the place of the borrowed one if the new one was.
     /// `again`: somebody may have died in the middle of this.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn settle_blocks(&self, old: Slot, new: Slot, again: bool) -> Result<()> {
         let count = self.load(RETIRED);
         let at = ring(count);
@@ -304,7 +305,7 @@ impl Locked<'_> {
     }
 
     /// The oldest retired block and its place in the ring, if it is of that class.
-    #[inline]
+    #[inline(always)]
     fn oldest(&self, class: Class) -> Option<(u64, u64)> {
         let at = ring(self.load(RETIRED));
         let oldest = Retired(self.load(at));
@@ -384,7 +385,7 @@ impl Locked<'_> {
     }
 
     /// Gives back what waits for it. Nothing is under way when this is called.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn give_back(&self) -> Result<()> {
         let pending = (0..PENDING_LEN).fold(0, |pending, index| pending | self.load(PENDING + index * 8));
         if pending == 0 { Ok(()) } else { self.give_back_now() }

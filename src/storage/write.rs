@@ -21,22 +21,29 @@ use crate::{
 const UNKNOWN: Slot = Slot(u64::MAX);
 
 impl Locked<'_> {
-    /// Stores a value; its revision. Room that rests is used before the answer is `Full`.
-    #[inline]
+    /// Stores a value; its revision.
+    #[inline(always)]
     pub(crate) fn put(&self, key: &Key<'_>, value: &[u8], life: Life) -> Result<u64> {
-        match self.put_once(key, value, life) {
+        self.bury()?;
+        self.put_over(self.find(key)?, key, value, life)
+    }
+
+    /// Stores a value where its key was just found, or not found. Room that rests is used before the answer is `Full`.
+    #[inline(always)]
+    pub(crate) fn put_over(&self, found: Found, key: &Key<'_>, value: &[u8], life: Life) -> Result<u64> {
+        match self.put_once(found, key, value, life) {
             Err(error) if error.kind() == ErrorKind::Full => {
                 self.recover()?;
                 self.free_retired()?;
-                self.put_once(key, value, life)
+                self.put_once(self.find(key)?, key, value, life)
             }
             other => other,
         }
     }
 
-    #[inline]
-    fn put_once(&self, key: &Key<'_>, value: &[u8], life: Life) -> Result<u64> {
-        self.put_block(key, life, || {
+    #[inline(always)]
+    fn put_once(&self, found: Found, key: &Key<'_>, value: &[u8], life: Life) -> Result<u64> {
+        self.put_block(found, key, life, || {
             let shape = Shape::new(key.space, key.bytes.len(), value.len(), life);
             let record = Record::new(&self.storage.memory, self.allocate_for(key, shape)?);
             if record.fill(shape, key.bytes, value, life).is_none() {
@@ -59,27 +66,27 @@ impl Locked<'_> {
         self.borrow_or_allocate(shape.size())
     }
 
-    /// Lets a key's slot name a block that `make` makes, with its revision.
-    #[inline]
+    /// Lets the slot of a key that was just looked for name a block that `make` makes, with its revision.
+    #[inline(always)]
     pub(crate) fn put_block(
         &self,
+        found: Found,
         key: &Key<'_>,
         life: Life,
         make: impl FnOnce() -> Result<(u64, u64)>,
     ) -> Result<u64> {
-        self.bury()?;
-        let (at, old) = self.place_for(key)?;
+        let (at, old) = match found {
+            Found::Here { at, slot } => (at, slot),
+            _ => self.new_place(key)?,
+        };
         self.intend(Intent::Swap, key.space, at, old, UNKNOWN);
         let (block, revision) = make()?;
         self.swap(key.space, at, old, Slot::record(key.hash, block, life.is_mortal()), key.wait)?;
         Ok(revision)
     }
 
-    /// Where a key's slot is or could be, and what is there now.
-    fn place_for(&self, key: &Key<'_>) -> Result<(u64, Slot)> {
-        if let Found::Here { at, slot } = self.find(key)? {
-            return Ok((at, slot));
-        }
+    /// Where a slot for a new key can be, and what is there now.
+    fn new_place(&self, key: &Key<'_>) -> Result<(u64, Slot)> {
         self.reserve(key.space, 1)?;
         match self.find(key)? {
             Found::Here { at, slot } | Found::Vacant { at, slot } => Ok((at, slot)),
@@ -113,7 +120,7 @@ impl Locked<'_> {
     }
 
     /// Commits the intent by changing the slot, then does what follows.
-    #[inline]
+    #[inline(always)]
     fn swap(&self, space: Space, at: u64, old: Slot, new: Slot, wait: u64) -> Result<()> {
         self.store(INTENT_WAIT, wait);
         self.store(INTENT_NEW, new.0);
@@ -153,7 +160,7 @@ impl Locked<'_> {
     }
 
     /// The books are brought up to date, who waits is woken, the old record is put away.
-    #[inline]
+    #[inline(always)]
     fn settle_slot(&self, space: Space, old: Slot, new: Slot, wait: u64, duty: Duty) -> Result<()> {
         self.end_change();
         self.count_slot(space, old, new);
@@ -166,7 +173,7 @@ impl Locked<'_> {
     }
 
     /// Counts what a changed slot means.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn count_slot(&self, space: Space, old: Slot, new: Slot) {
         let count = |field, before: bool, after: bool| {
             if before != after {
@@ -181,7 +188,7 @@ impl Locked<'_> {
     }
 
     /// Wakes who waits for a key, for a prefix of it, or for anything.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn notify(&self, space: Space, wait: u64, old: Slot, new: Slot, duty: Duty) {
         if wait < crate::region::layout::WAIT_WORD_COUNT {
             self.storage.wait_word(wait).notify_of(duty);
@@ -203,7 +210,7 @@ impl Locked<'_> {
 
     /// Looks at two slots of each space and buries what is expired or orphaned, so that what nobody touches again goes
     /// too: also the claims of the dead in a store in which only values are written.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bury(&self) -> Result<()> {
         for space in [Space::Values, Space::Coordination] {
             if self.load(Shard::field(MORTALS, space)) != 0 {

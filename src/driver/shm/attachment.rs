@@ -115,7 +115,7 @@ impl Attachment {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     #[allow(unsafe_code)]
     fn member(&self) -> Option<&Member> {
         // SAFETY: the pointer is null or from `Box::into_raw`, and what it points to is freed only by our drop.
@@ -128,7 +128,7 @@ impl Attachment {
     }
 
     /// This process as a participant.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn me(&self) -> Result<&Member> {
         match self.member() {
             Some(member) if member.is_ours() => Ok(member),
@@ -144,7 +144,7 @@ impl Attachment {
     }
 
     /// The name by which lock words know this process.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn name(&self) -> Result<Name> {
         Ok(self.me()?.name)
     }
@@ -168,7 +168,7 @@ impl Attachment {
     }
 
     /// Whether the store is still the one of its name.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn check(&self) -> Result<()> {
         if self.storage.is_gone() || self.gone.load(Relaxed) {
             return Err(gone(&self.storage.path));

@@ -137,7 +137,7 @@ impl Attachment {
     ///
     /// # Errors
     /// `Lost` when the caller had closed the gate and was forced out.
-    #[inline]
+    #[inline(always)]
     pub(super) fn may_write(&self, access: &Access, space: Space) -> Result<bool> {
         if space == Space::Coordination {
             return Ok(true);

@@ -28,7 +28,7 @@ impl Attachment {
     }
 
     /// Does something under the lock of a key's shard, once the gate lets it; a second time when room had to be made.
-    #[inline]
+    #[inline(always)]
     fn change<T>(&self, access: &Access, key: &Key<'_>, mut change: impl FnMut(&Locked<'_>) -> Result<T>) -> Result<T> {
         let me = self.name()?;
         let mut made_room: Option<Instant> = None;
@@ -66,7 +66,7 @@ impl Attachment {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn life(&self, locked: &Locked<'_>, key: &Key<'_>, lifetime: Lifetime) -> Result<Life> {
         Ok(match lifetime {
             Lifetime::Forever => Life::Forever,
@@ -138,19 +138,20 @@ impl Attachment {
     pub(super) fn add(&self, access: &Access, space: Space, name: &str, delta: i64) -> Result<(i64, Revision)> {
         let key = self.storage.key(space, name.as_bytes());
         self.change(access, &key, |locked| {
-            let (number, life) = match locked.live(&key)? {
+            locked.bury()?;
+            let found = locked.find(&key)?;
+            let (number, life) = match locked.live_at(found)? {
                 Some(current) => {
-                    let mut bytes = Vec::new();
-                    if current.shape.value_len <= number::MAX_LEN {
-                        current.record.value(current.shape, &mut bytes);
-                    }
-                    (number::decode(name, &bytes)?, current.life)
+                    let len = current.shape.value_len;
+                    // What is longer is no number, as its first bytes alone say.
+                    let bytes = current.record.short_value(current.shape);
+                    (number::decode(name, &bytes[..len.min(number::MAX_LEN + 1)])?, current.life)
                 }
                 None => (0, Life::Forever),
             };
             let sum = number::add(name, number, delta)?;
             let mut buffer = [0; number::MAX_LEN];
-            let revision = locked.put(&key, number::encode(sum, &mut buffer), life).map(revision)?;
+            let revision = locked.put_over(found, &key, number::encode(sum, &mut buffer), life).map(revision)?;
             Ok((sum, revision))
         })
     }
