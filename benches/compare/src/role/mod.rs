@@ -1,0 +1,16 @@
+//! What children do.
+
+mod attach;
+mod idle;
+mod overwrite;
+mod parent;
+mod play;
+mod sit;
+mod wake;
+mod window;
+
+pub(crate) use self::{
+    parent::Parent,
+    play::{FLAG, play},
+    wake::LAST,
+};
