@@ -21,6 +21,11 @@ impl Figures {
         self.samples.push(p99 as f32);
     }
 
+    /// A run of which nothing else is told.
+    pub(crate) fn add_result(&mut self, result: f64) {
+        self.runs.push(result);
+    }
+
     /// A limit or another number that was not measured.
     pub(crate) fn fixed(number: f64) -> Self {
         Self { runs: vec![number], samples: vec![] }

@@ -1,11 +1,11 @@
 //! iceoryx2's blackboard: values of one fixed size under keys that are all known beforehand, one writer. Handles are
 //! looked up once and kept, as it is meant to be used; no key is looked up while the time runs.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use iceoryx2::{
     port::{reader::EntryHandle, reader::Reader, writer::EntryHandleMut, writer::Writer},
-    prelude::{Config, LogLevel, NodeBuilder, SemanticString, ipc, set_log_level},
+    prelude::{Config, FileName, LogLevel, NodeBuilder, Path as IceoryxPath, SemanticString, ipc, set_log_level},
     service::port_factory::blackboard::PortFactory,
 };
 
@@ -22,13 +22,30 @@ pub(crate) struct Iceoryx {
     writers: Vec<EntryHandleMut<ipc::Service, u64, Bytes>>,
     _ports: (Reader<ipc::Service, u64>, Writer<ipc::Service, u64>),
     _service: PortFactory<ipc::Service, u64>,
+    /// Dropped last.
+    _files: Files,
+}
+
+/// What all files in `/dev/shm` that iceoryx2 makes for this process begin with. One of them it leaves there.
+struct Files(String);
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        for file in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+            if file.file_name().as_encoded_bytes().starts_with(self.0.as_bytes()) {
+                let _ = fs::remove_file(file.path());
+            }
+        }
+    }
 }
 
 impl Iceoryx {
     pub(crate) fn new(folder: &Path, keys: usize) -> Outcome<Self> {
         set_log_level(LogLevel::Error);
         let mut config = Config::default();
-        config.global.set_root_path(&iceoryx2::prelude::Path::new(folder.as_os_str().as_encoded_bytes())?);
+        let files = Files(format!("shmsync-compare-{}-iceoryx2-", std::process::id()));
+        config.global.prefix = FileName::new(files.0.as_bytes())?;
+        config.global.set_root_path(&IceoryxPath::new(folder.as_os_str().as_encoded_bytes())?);
         let node = NodeBuilder::new().config(&config).create::<ipc::Service>()?;
         let name = format!("shmsync-compare-{}", std::process::id());
         let mut creator = node.service_builder(&name.as_str().try_into()?).blackboard_creator::<u64>();
@@ -39,7 +56,7 @@ impl Iceoryx {
         let (reader, writer) = (service.reader_builder().create()?, service.writer_builder().create()?);
         let readers = (0..keys as u64).map(|key| reader.entry(&key)).collect::<Result<_, _>>()?;
         let writers = (0..keys as u64).map(|key| writer.entry(&key)).collect::<Result<_, _>>()?;
-        Ok(Self { readers, writers, _ports: (reader, writer), _service: service })
+        Ok(Self { readers, writers, _ports: (reader, writer), _service: service, _files: files })
     }
 }
 

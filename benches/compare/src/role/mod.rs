@@ -6,11 +6,13 @@ mod overwrite;
 mod parent;
 mod play;
 mod sit;
+mod tail;
 mod wake;
 mod window;
 
 pub(crate) use self::{
     parent::Parent,
     play::{FLAG, play},
+    tail::SHARES,
     wake::LAST,
 };

@@ -7,7 +7,7 @@ use std::{
 
 use nix::sys::{prctl::set_pdeathsig, signal::Signal};
 
-use super::{attach, idle, overwrite, sit, wake, window};
+use super::{attach, idle, overwrite, sit, tail, wake, window};
 use crate::failure::{Outcome, fail};
 
 /// The first word of a child's command line.
@@ -27,6 +27,7 @@ pub(crate) fn play(mut arguments: Args) -> Outcome<()> {
         "overwrite" => overwrite::overwrite,
         "paced" => idle::paced,
         "sit" => sit::sit,
+        "tail" => tail::tail,
         "wake" => wake::wake,
         "window" => window::window,
         _ => return fail(format!("there is no role {role:?}")),

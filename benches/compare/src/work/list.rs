@@ -1,6 +1,8 @@
 //! All works by name, in the order of the table.
 
-use super::{attach, command, counter, hot, idle, insert, large, memory, scan, transaction, two, typed, values, wake};
+use super::{
+    attach, command, counter, hot, idle, insert, large, memory, scan, tails, transaction, two, typed, values, wake,
+};
 use crate::{bench::Bench, failure::Outcome, report::Report};
 
 /// A work: measures itself beside each of its peers.
@@ -14,7 +16,7 @@ const fn work(name: &'static str, what: &'static str, run: fn(&Bench, &mut Repor
     Work { name, what, run }
 }
 
-pub(crate) const ALL: [Work; 23] = [
+pub(crate) const ALL: [Work; 24] = [
     work("get-one", "read 64 bytes, always the same key", values::get_one),
     work("get-1k", "read 64 bytes, keys at random out of 1,000", values::get_1k),
     work("get-1m", "read 64 bytes, keys at random out of 1,000,000", values::get_1m),
@@ -42,4 +44,5 @@ pub(crate) const ALL: [Work; 23] = [
     ),
     work("hot-64k", "read 64 KiB that another process overwrites without pause", hot::hot_64k),
     work("scan-1m", "list all of 1,000,000 keys in order; time per key", scan::scan_1m),
+    work("tails", "one process reads, one writes, each 1,000,000 times a second: the slowest of them", tails::tails),
 ];

@@ -11,6 +11,7 @@ mod list;
 mod loops;
 mod memory;
 mod scan;
+mod tails;
 mod transaction;
 mod two;
 mod typed;
