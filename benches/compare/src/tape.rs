@@ -18,15 +18,19 @@ impl Tape {
         Self { batch, ..Self::default() }
     }
 
-    /// Times so many operations, rounded up to whole batches. The clock is read once per batch.
+    /// Times so many operations, at least one, rounded up to whole batches. The clock is read once per batch.
     #[inline]
     pub(crate) fn operations(&mut self, count: usize, mut operation: impl FnMut() -> Outcome<()>) -> Outcome<()> {
         self.samples.reserve(count.div_ceil(self.batch));
         let mut left = count.div_ceil(self.batch);
-        self.batches(|_| left.checked_sub(1).map(|less| left = less).is_some(), &mut operation)
+        let more = |_| {
+            left -= 1;
+            left > 0
+        };
+        self.batches(more, &mut operation)
     }
 
-    /// Times operations until that moment.
+    /// Times operations until that moment, one batch at least.
     #[inline]
     pub(crate) fn until(&mut self, end: u64, mut operation: impl FnMut() -> Outcome<()>) -> Outcome<()> {
         self.batches(|now| now < end, &mut operation)
@@ -40,7 +44,7 @@ impl Tape {
     ) -> Outcome<()> {
         let start = clock::now();
         let mut last = start;
-        while go_on(last) {
+        loop {
             for _ in 0..self.batch {
                 operation()?;
             }
@@ -48,6 +52,9 @@ impl Tape {
             self.samples.push((now - last) as f32 / self.batch as f32);
             self.count += self.batch;
             last = now;
+            if !go_on(now) {
+                break;
+            }
         }
         self.nanoseconds += last - start;
         Ok(())

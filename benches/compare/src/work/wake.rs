@@ -51,7 +51,7 @@ fn run(
     send(LAST)?;
     let [woken, middle, p99] = sleeper.numbers()?[..] else { return fail("a sleeper told too little") };
     // Of two changes in one nap only the second one is told.
-    if woken < f64::from(messages) / 2.0 {
+    if !bench.quick && woken < f64::from(messages) / 2.0 {
         return fail(format!(
             "{peer}: of {messages} messages only {woken} found somebody asleep; is the machine busy?"
         ));
