@@ -22,7 +22,7 @@ use self::{
     args::{Args, help},
     bench::{Bench, SEED},
     failure::Outcome,
-    report::{Machine, Report, check_readme, json, write_readme},
+    report::{Machine, Report, check_readme, commit, json, write_readme},
 };
 
 fn main() -> ExitCode {
@@ -54,6 +54,8 @@ fn run(args: Args) -> Outcome<()> {
         return Ok(());
     }
     let (bench, mut report) = (Bench::new(args.quick)?, Report::default());
+    // Told before anything is measured, and of the sources as they are now.
+    let commit = args.readme.then(commit).transpose()?;
     introduce(&bench);
     report.heading();
     for work in &args.works {
@@ -64,8 +66,8 @@ fn run(args: Args) -> Outcome<()> {
     if let Some(path) = &args.json {
         fs::write(path, json(&report)).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    if args.readme {
-        write_readme(&bench, &report)?;
+    if let Some(commit) = &commit {
+        write_readme(&bench, &report, commit)?;
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ fn git(arguments: &[&str]) -> Outcome<(bool, String)> {
 }
 
 /// The commit of the sources; an error where they are not those of a commit.
-pub(super) fn commit() -> Outcome<String> {
+pub(crate) fn commit() -> Outcome<String> {
     let (known, commit) = git(&["rev-parse", "HEAD"])?;
     let (_, changed) = git(&[&["status", "--porcelain", "--"][..], &SOURCES].concat())?;
     if !known {

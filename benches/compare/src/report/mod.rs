@@ -9,6 +9,6 @@ mod text;
 pub(crate) use self::{
     json::json,
     lines::Report,
-    machine::Machine,
+    machine::{Machine, commit},
     readme::{check_readme, write_readme},
 };

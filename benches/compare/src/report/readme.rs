@@ -4,7 +4,7 @@ use std::fs;
 
 use super::{
     Machine, Report,
-    machine::{commit, is_ancestor},
+    machine::is_ancestor,
     text::{figure, percent, ratio, target, verdict},
 };
 use crate::{
@@ -19,10 +19,9 @@ const END: &str = "<!-- compare: end -->\n";
 const NOTHING: &str = "<!-- compare: nothing measured yet -->\n";
 const SEAL: &str = "<!-- compare: commit ";
 
-/// Writes the table between the markers.
-pub(crate) fn write_readme(bench: &Bench, report: &Report) -> Outcome<()> {
-    let commit = commit()?;
-    let body = body(bench, report, &commit);
+/// Writes the table between the markers, as figures of that commit.
+pub(crate) fn write_readme(bench: &Bench, report: &Report, commit: &str) -> Outcome<()> {
+    let body = body(bench, report, commit);
     let seal = format!("{SEAL}{commit} checksum {:016x} -->\n", checksum(&body));
     let readme = fs::read_to_string(README)?;
     let (before, _, after) = parts(&readme)?;
