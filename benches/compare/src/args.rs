@@ -83,7 +83,7 @@ Works:
 {works}
 
 All files are in a new folder in /dev/shm, which has to have room for about 2 GiB. Keep the machine quiet.
-Exit codes: 0 measured, whatever came out; 2 error."
+Exit codes: 0 measured, whatever came out; 2 error: a work failed, and the others were measured."
     )
 }
 

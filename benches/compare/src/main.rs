@@ -21,7 +21,7 @@ use std::{env, fs, process::ExitCode};
 use self::{
     args::{Args, help},
     bench::{Bench, SEED},
-    failure::Outcome,
+    failure::{Outcome, fail},
     report::{Machine, Report, check_readme, commit, json, write_readme},
 };
 
@@ -58,18 +58,31 @@ fn run(args: Args) -> Outcome<()> {
     let commit = args.readme.then(commit).transpose()?;
     introduce(&bench);
     report.heading();
-    for work in &args.works {
-        (work.run)(&bench, &mut report).map_err(|error| format!("{}: {error}", work.name))?;
-    }
+    let failed = measure(&args, &bench, &mut report);
     let (targets, missed) = report.targets();
     println!("\nof {targets} targets {missed} missed");
     if let Some(path) = &args.json {
         fs::write(path, json(&report)).map_err(|error| format!("{}: {error}", path.display()))?;
     }
+    if !failed.is_empty() {
+        return fail(format!("failed, and missing above: {}", failed.join(", ")));
+    }
     if let Some(commit) = &commit {
         write_readme(&bench, &report, commit)?;
     }
     Ok(())
+}
+
+/// Measures all works that are wanted; tells which of them failed. The others are still worth their time.
+fn measure(args: &Args, bench: &Bench, report: &mut Report) -> Vec<&'static str> {
+    let mut failed = Vec::new();
+    for work in &args.works {
+        if let Err(error) = (work.run)(bench, report) {
+            eprintln!("shmsync-compare: {}: {error}", work.name);
+            failed.push(work.name);
+        }
+    }
+    failed
 }
 
 fn introduce(bench: &Bench) {

@@ -21,14 +21,21 @@ pub(crate) struct Lmdb {
 
 impl Lmdb {
     pub(crate) fn open(folder: &Path) -> Outcome<Self> {
-        let flags = EnvFlags::NO_SYNC | EnvFlags::WRITE_MAP;
-        // SAFETY: the folder is ours, nobody maps its files otherwise, and each process opens it once. What these flags
-        // risk is a crash of the machine.
-        let env = unsafe { EnvOpenOptions::new().map_size(MAP_SIZE).flags(flags).open(folder)? };
+        let env = environment(folder)?;
         let made = env.create_databases_and_commit(env.write_txn()?, |env, transaction| {
             env.create_database(transaction, None).map(CommitOrAbort::<_, ()>::Commit)
         });
         let values = made.map(CommitOrAbort::unwrap_commit)?;
+        Ok(Self { env, values })
+    }
+
+    /// Opens what is there as a reader does, without waiting for a writer.
+    pub(crate) fn open_existing(folder: &Path) -> Outcome<Self> {
+        let env = environment(folder)?;
+        let found = env.open_databases_and_commit(env.read_txn()?, |env, transaction| {
+            env.open_database(transaction, None).map(CommitOrAbort::<_, ()>::Commit)
+        });
+        let values = found.map(CommitOrAbort::unwrap_commit)?.ok_or("there is no database")?;
         Ok(Self { env, values })
     }
 
@@ -53,6 +60,13 @@ impl Lmdb {
         transaction.commit()?;
         Ok(sum)
     }
+}
+
+fn environment(folder: &Path) -> Outcome<Env> {
+    let flags = EnvFlags::NO_SYNC | EnvFlags::WRITE_MAP;
+    // SAFETY: the folder is ours, nobody maps its files otherwise, and each process opens it once. What these flags risk
+    // is a crash of the machine.
+    Ok(unsafe { EnvOpenOptions::new().map_size(MAP_SIZE).flags(flags).open(folder)? })
 }
 
 fn number(bytes: &[u8]) -> Outcome<i64> {

@@ -1,6 +1,6 @@
 //! All values as one MessagePack map: how a file or a block of memory is shared by those who have nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::failure::Outcome;
 #[derive(Serialize, Deserialize, Default)]
 pub(super) struct Map<'a> {
     #[serde(borrow)]
-    entries: BTreeMap<&'a str, Blob<'a>>,
+    entries: HashMap<&'a str, Blob<'a>>,
 }
 
 /// Bytes, told from a list of numbers.

@@ -74,9 +74,8 @@ fn body(bench: &Bench, report: &Report, commit: &str) -> String {
     let mut lines = vec![
         format!("{}, {}. Peers: {}.", machine.processor, machine.kernel, machine.peers),
         format!(
-            "“1k” is 1,000 keys, “1m” {} keys of 12 bytes; values of 64 bytes unless told otherwise; medians of {} runs \
+            "“1k” is 1,000 keys, “1m” 1,000,000, of 12 bytes each; values of 64 bytes unless told otherwise; medians of {} runs \
              by turns of about {} ms each; seed {SEED:#x}; commit `{}`.",
-            bench.many,
             bench.runs,
             bench.slice.as_millis(),
             short(commit),

@@ -19,7 +19,7 @@ fn three(number: f64, unit: &str) -> String {
 }
 
 pub(super) fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
+    if share < 9.995 { format!("{:.0} %", share * 100.0) } else { ">999 %".to_owned() }
 }
 
 /// How many times as fast.

@@ -13,7 +13,7 @@ pub(super) fn attach(folder: &Path, words: &[&str]) -> Outcome<()> {
     let start = clock::now();
     match words {
         [Ours::NAME] => drop(keep(Ours::open(folder)?, start)),
-        [Lmdb::NAME] => drop(keep(Lmdb::open(folder)?, start)),
+        [Lmdb::NAME] => drop(keep(Lmdb::open_existing(folder)?, start)),
         _ => return fail("attach to what?"),
     }
     Ok(())

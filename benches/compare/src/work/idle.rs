@@ -31,10 +31,12 @@ pub(crate) fn watch_cost(bench: &Bench, report: &mut Report) -> Outcome<()> {
         let ([spent], [sets, late]) = (&watcher.numbers()?[..], &writer.numbers()?[..]) else {
             return fail("a process told too little");
         };
-        if *late > 1e3 * seconds {
+        if !bench.quick && *late > 1e3 * seconds {
             return fail(format!("{sets} sets came {late} ms too late; is the machine busy?"));
         }
-        cost.add_run(spent / seconds, spent / seconds);
+        // A watcher that the clock of processor time has not seen at all took less than its tick.
+        let spent = spent.max(1.0) / seconds;
+        cost.add_run(spent, spent);
         watcher.end()?;
         writer.end()?;
     }
