@@ -55,7 +55,7 @@ const CARGO: &str = r#"#!/usr/bin/env bash
 set -e
 case "$*" in
     "run --release -- "*) shift 3; exec shmsync --store demo "$@" ;;
-    "run --release --manifest-path "*) test -f "$ROOT/$4" && test -f "$(dirname "$ROOT/$4")/src/main.rs" ;;
+    "run --release -p shmsync-compare --bin "*) test -f "$ROOT/benches/compare/src/bin/$6.rs" ;;
     *) echo "the README calls cargo $*" >&2; exit 2 ;;
 esac
 "#;

@@ -1,6 +1,7 @@
 //! What `shared_memory` with `raw_sync` does when a process dies or waits with a limit, and what shmsync does then.
 //!
-//! A peer is no foundation to build on, but something to be measured against. The figures in the README come from here.
+//! A peer is no foundation to build on, but something to be measured against. The figures in the README come from here:
+//! `cargo run --release -p shmsync-compare --bin deaths`.
 
 use std::{
     fs,

@@ -1,0 +1,26 @@
+//! Who is measured: ours, and what people use instead, each in the best way that its authors recommend.
+
+mod bare;
+mod contract;
+mod flock;
+mod hashmap;
+mod iceoryx;
+mod lmdb;
+mod map;
+mod mmap_sync;
+mod ours;
+mod raw_sync;
+mod redis;
+
+pub(crate) use self::{
+    bare::Bare,
+    contract::{Peer, fill},
+    flock::Flock,
+    hashmap::HashMapped,
+    iceoryx::Iceoryx,
+    lmdb::Lmdb,
+    mmap_sync::MmapSync,
+    ours::Ours,
+    raw_sync::RawSync,
+    redis::Redis,
+};

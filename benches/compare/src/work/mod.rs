@@ -1,0 +1,21 @@
+//! What is measured: one file for a work or a family of them.
+
+mod attach;
+mod command;
+mod counter;
+mod hot;
+mod idle;
+mod insert;
+mod large;
+mod list;
+mod loops;
+mod memory;
+mod scan;
+mod tails;
+mod transaction;
+mod two;
+mod typed;
+mod values;
+mod wake;
+
+pub(crate) use self::list::{ALL, Work};
