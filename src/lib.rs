@@ -63,6 +63,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod coord;
 pub mod driver;
 mod error;
 mod store;
@@ -110,6 +111,7 @@ pub mod _documentation {
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
+pub use coord::{Lock, LockGuard, LockKind, LockState, Owner, OwnerProcess, Token};
 pub use driver::{Conflict, Lifetime, Participant, Revision, Stats, Verification};
 pub use error::{Error, ErrorKind, Result};
 /// Any MessagePack value, for keys whose type is not known beforehand.

@@ -360,6 +360,23 @@ pub trait Driver: Send + core::marker::Sync + 'static {
     /// All of it or nothing. More than [`MAX_OPERATIONS`] operations are `TooLarge`.
     fn commit(&self, access: &Access, commit: &Commit<'_>) -> Result<Committed>;
 
+    /// Changes one key if it is as expected; else tells the revision that is there instead. A commit of one operation,
+    /// for which a driver may have a shorter way.
+    fn change(
+        &self,
+        access: &Access,
+        space: Space,
+        key: &str,
+        expected: Expected,
+        op: Op<'_>,
+    ) -> Result<std::result::Result<Option<Revision>, Option<Revision>>> {
+        let commit = Commit { expect: vec![(space, key, expected)], ops: vec![(space, key, op)] };
+        Ok(match self.commit(access, &commit)? {
+            Ok(revisions) => Ok(revisions.into_iter().next().flatten()),
+            Err(conflict) => Err(conflict.current),
+        })
+    }
+
     /// Stores one value, whatever was there. The fast path of [`Driver::commit`].
     fn put(&self, access: &Access, space: Space, key: &str, value: &[u8], lifetime: Lifetime) -> Result<Revision> {
         let ops = vec![(space, key, Op::Put { value, lifetime })];

@@ -6,10 +6,12 @@
 
 mod any;
 mod contract;
+mod incarnation;
 pub(crate) mod ledger;
 mod memory;
 pub(crate) mod number;
 mod patience;
+pub(crate) mod process;
 mod rescan;
 mod rules;
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable)))]
@@ -18,6 +20,7 @@ mod stop;
 
 pub(crate) use any::AnyDriver;
 pub use contract::*;
+pub(crate) use incarnation::{incarnation, thread_number};
 pub(crate) use memory::Memory;
 pub(crate) use patience::through_gate;
 pub(crate) use rescan::{Rescan, ended_by};

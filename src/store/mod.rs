@@ -28,6 +28,7 @@ pub use encoded::EncodedEntry;
 pub use exclusive::Exclusive;
 pub use integer::Integer;
 pub use keys::{Iter, Keys};
+pub(crate) use name::is_plain;
 pub use options::Options;
 pub use stop_handle::StopHandle;
 pub use sync::Sync;

@@ -14,8 +14,9 @@ use attachment::Attachment;
 use follow::Follow;
 
 use super::{
-    Access, Capabilities, Commit, Committed, Driver, Entry, GateToken, Head, Lifetime, OwnerId, Participant, Patience,
-    PrefixWatch, Range, Remaining, Revision, Space, State, Stats, Stop, Verification,
+    Access, Capabilities, Commit, Committed, Driver, Entry, Expected, GateToken, Head, Lifetime, Op, OwnerId,
+    Participant, Patience, PrefixWatch, Range, Remaining, Revision, Space, State, Stats, Stop, Verification,
+    check_value,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -142,6 +143,22 @@ impl Driver for Shm {
     fn commit(&self, access: &Access, commit: &Commit<'_>) -> Result<Committed> {
         self.0.check()?;
         self.0.commit(access, commit)
+    }
+
+    #[inline]
+    fn change(
+        &self,
+        access: &Access,
+        space: Space,
+        key: &str,
+        expected: Expected,
+        op: Op<'_>,
+    ) -> Result<std::result::Result<Option<Revision>, Option<Revision>>> {
+        self.0.check()?;
+        if let Op::Put { value, .. } = op {
+            check_value(key, value)?;
+        }
+        self.0.change_one(access, &self.0.storage.key(space, key.as_bytes()), expected, op)
     }
 
     #[inline]
