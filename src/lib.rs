@@ -111,7 +111,10 @@ pub mod _documentation {
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
-pub use coord::{Lock, LockGuard, LockKind, LockState, Owner, OwnerProcess, Token};
+pub use coord::{
+    Candidate, Follow, Leader, Leadership, Lock, LockGuard, LockInfo, LockKind, LockState, Owner, OwnerProcess,
+    Revoked, Token, Waiter,
+};
 pub use driver::{Conflict, Lifetime, Participant, Revision, Stats, Verification};
 pub use error::{Error, ErrorKind, Result};
 /// Any MessagePack value, for keys whose type is not known beforehand.

@@ -219,6 +219,16 @@ macro_rules! __conformance_list {
                 a_semaphore_lets_in_as_many_as_it_has_permits
                 the_first_use_fixes_the_permits
             }
+            Handle leaders Nothing {
+                one_of_two_leads_and_then_the_other
+                a_leader_may_be_elected_again
+                groups_do_not_know_each_other
+                a_forced_leader_is_told_once
+                a_leader_with_a_time_limit_renews_itself
+                followers_see_the_leaders_one_after_the_other
+                an_election_can_be_stopped
+                of_many_candidates_one_leads_at_a_time
+            }
             Handle exclusive Gate {
                 exclusive_access_makes_others_wait
                 eight_who_read_and_write_under_it_lose_nothing

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    background::{Background, Slot},
     lock_guard::LockGuard,
     owner::LockState,
     owner_process::OwnerProcess,
@@ -59,6 +60,7 @@ pub struct Lock {
     pub(super) place: Arc<Place>,
     pub(super) wanted: Wanted,
     pub(super) stop: Arc<Stop>,
+    pub(super) background: Slot,
 }
 
 impl Sync {
@@ -90,8 +92,9 @@ impl Sync {
 }
 
 impl Lock {
-    fn new(place: Place) -> Self {
-        Self { place: Arc::new(place), wanted: Wanted::default(), stop: Arc::default() }
+    pub(super) fn new(place: Place) -> Self {
+        let (stop, background) = (Arc::default(), Slot::default());
+        Self { place: Arc::new(place), wanted: Wanted::default(), stop, background }
     }
 
     /// Ends the holding that long after it was taken (at least 1 ms), whatever becomes of its process; dropping the
@@ -280,11 +283,24 @@ impl Lock {
         StopHandle::new(self.place.store.driver.clone(), self.stop.clone())
     }
 
-    fn take(&self, deadline: Option<Instant>) -> Result<Option<LockGuard>> {
+    /// Waits for its turn in the background from now on, with this handle's options. The answer is an eventfd, readable
+    /// when [`Lock::acquire`] or [`Lock::try_acquire`] on this handle or a clone would not block: they take what was
+    /// granted. When the last clone is dropped without, it is given back.
+    ///
+    /// # Errors
+    /// `Unsupported` where there is no eventfd; `Io` when there is no descriptor or no thread left; `Invalid` as
+    /// [`Lock::acquire`].
+    #[cfg(unix)]
+    #[doc(alias = "as_raw_fd")]
+    pub fn notify_fd(&self) -> Result<std::os::fd::OwnedFd> {
         let wanted = Wanted { thread: thread_number(), ..self.wanted.clone() };
         self.check(&wanted)?;
-        let patience = Patience { deadline, stop: Some(&self.stop) };
-        let grant = self.place.acquire(&wanted, patience)?;
+        Background::begin(&self.background, &self.place, wanted)?.descriptor()
+    }
+
+    fn take(&self, deadline: Option<Instant>) -> Result<Option<LockGuard>> {
+        let wanted = Wanted { thread: thread_number(), ..self.wanted.clone() };
+        let grant = self.obtain(&wanted, deadline)?;
         Ok(grant.map(|grant| LockGuard::new(self.place.clone(), grant)))
     }
 
@@ -302,7 +318,7 @@ impl Lock {
         wanted.label.as_deref().map_or(Ok(()), check_label)
     }
 
-    fn timed_out(&self) -> Error {
+    pub(super) fn timed_out(&self) -> Error {
         let place = &self.place;
         let message = match self.state() {
             Ok(LockState::Held(owner)) => format!("{place}: still held by {owner}"),

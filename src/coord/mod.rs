@@ -1,7 +1,12 @@
 //! Words that coordinate processes, written once over the driver contract: locks, semaphores, leaders.
 
+mod background;
 mod ending;
+mod follow;
 mod give;
+mod leader;
+mod leadership;
+mod listing;
 mod lock;
 mod lock_guard;
 mod owner;
@@ -16,6 +21,10 @@ mod token;
 mod who;
 mod wire;
 
+pub use follow::Follow;
+pub use leader::{Candidate, Leader};
+pub use leadership::{Leadership, Revoked};
+pub use listing::{LockInfo, Waiter};
 pub use lock::Lock;
 pub use lock_guard::LockGuard;
 pub use owner::{LockState, Owner};

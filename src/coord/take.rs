@@ -29,6 +29,7 @@ pub(super) struct Wanted {
     pub(super) candidate: String,
     /// The asking thread.
     pub(super) thread: u64,
+    pub(super) may_wait_for_itself: bool,
 }
 
 /// A holding that was granted.
@@ -134,7 +135,7 @@ impl Place {
             wanted.thread != 0 && holding.thread == wanted.thread && !holding.released
         };
         let mine = judged.alive.iter().filter(is_mine).count();
-        if mine < self.permits as usize {
+        if mine < self.permits as usize || wanted.may_wait_for_itself {
             return Ok(());
         }
         let message = format!("{self}: this thread holds it already and would wait for itself: use the guard it has");

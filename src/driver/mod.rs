@@ -16,6 +16,7 @@ mod rescan;
 mod rules;
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable)))]
 mod shm;
+mod signal;
 mod stop;
 
 pub(crate) use any::AnyDriver;
@@ -27,4 +28,5 @@ pub(crate) use rescan::{Rescan, ended_by};
 pub use rules::{add_encoded, check_value};
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable)))]
 pub(crate) use shm::Shm;
+pub(crate) use signal::{Signal, spawn_aside, uptime_ns};
 pub use stop::Stop;

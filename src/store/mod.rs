@@ -16,6 +16,7 @@ mod locate;
 mod name;
 mod options;
 mod registry;
+mod relay;
 mod scratch;
 mod stop_handle;
 mod sync;

@@ -2,6 +2,7 @@
 
 pub(super) mod exclusive;
 pub(super) mod integers;
+pub(super) mod leaders;
 pub(super) mod locks;
 pub(super) mod names;
 pub(super) mod spans;
