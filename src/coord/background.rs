@@ -2,10 +2,11 @@
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
+    lock::Lock,
     place::Place,
     take::{Grant, Wanted},
 };
@@ -45,6 +46,21 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Lock {
+    /// A grant, within that limit.
+    pub(super) fn obtain(&self, wanted: &Wanted, deadline: Option<Instant>) -> Result<Option<Grant>> {
+        self.check(wanted)?;
+        let patience = Patience { deadline, stop: Some(&self.stop) };
+        if let Some(queued) = of(&self.background) {
+            let grant = queued.take(patience)?;
+            if grant.is_some() || !queued.is_over() {
+                return Ok(grant);
+            }
+        }
+        self.place.acquire(wanted, patience)
+    }
+}
+
 /// What is waited for in this process, if anything.
 pub(super) fn of(slot: &Slot) -> Option<Arc<Background>> {
     // A forked child may find it locked by a thread that it lacks; its parent's wait is not its own anyway.
@@ -58,13 +74,13 @@ pub(super) fn of(slot: &Slot) -> Option<Arc<Background>> {
 
 impl Background {
     /// Waits aside from now on, unless that is so already.
-    pub(super) fn begin(slot: &Slot, place: &Arc<Place>, wanted: Wanted) -> Result<Arc<Self>> {
+    pub(super) fn begin(slot: &Slot, place: &Arc<Place>, wanted: Wanted, stop: &Arc<Stop>) -> Result<Arc<Self>> {
         if let Some(running) = of(slot) {
             return Ok(running);
         }
         let outcome = Mutex::new(Outcome::Waiting);
         let shared = Arc::new(Shared { outcome, arrived: Condvar::new(), signal: Signal::new()? });
-        let stop = Arc::new(Stop::new());
+        let stop = Arc::clone(stop);
         let (theirs, their_stop, their_place) = (shared.clone(), stop.clone(), place.clone());
         spawn_aside("shmsync-waiter", move || wait_aside(&their_place, &wanted, &their_stop, &theirs))?;
         let background = Arc::new(Self { place: place.clone(), process: incarnation(), stop, shared });
@@ -78,7 +94,7 @@ impl Background {
         self.shared.signal.descriptor()
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         matches!(*locked(&self.shared.outcome), Outcome::Over)
     }
 
@@ -116,11 +132,14 @@ impl Drop for Background {
         if self.process != incarnation() {
             return;
         }
-        self.stop.stop();
-        self.place.store.driver.interrupt(&self.stop);
-        let outcome = std::mem::replace(&mut *locked(&self.shared.outcome), Outcome::Over);
-        if let Outcome::Arrived(Ok(Some(grant))) = outcome {
-            let _ = self.place.release(&grant);
+        match std::mem::replace(&mut *locked(&self.shared.outcome), Outcome::Over) {
+            // The last clone of the handle has gone, so nobody else waits with this stop.
+            Outcome::Waiting => {
+                self.stop.stop();
+                self.place.store.driver.interrupt(&self.stop);
+            }
+            Outcome::Arrived(Ok(Some(grant))) => drop(self.place.release(&grant)),
+            _ => {}
         }
     }
 }

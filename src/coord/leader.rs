@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,7 +17,7 @@ use super::{
 };
 use crate::{
     StopHandle, Sync,
-    driver::{Patience, thread_number},
+    driver::thread_number,
     error::{Error, ErrorKind, Result},
 };
 
@@ -164,9 +163,10 @@ impl Leader {
     /// As [`Lock::notify_fd`], and `Invalid` as [`Leader::elect`].
     #[cfg(unix)]
     pub fn notify_fd(&self, id: &str) -> Result<std::os::fd::OwnedFd> {
-        let wanted = self.wanted(id, None)?;
+        let wanted = Wanted { thread: 0, ..self.wanted(id, None)? };
         self.lock.check(&wanted)?;
-        super::background::Background::begin(&self.lock.background, &self.lock.place, wanted)?.descriptor()
+        let lock = &self.lock;
+        super::background::Background::begin(&lock.background, &lock.place, wanted, &lock.stop)?.descriptor()
     }
 
     fn stand(&self, id: &str, deadline: Option<Instant>) -> Result<Option<Leadership>> {
@@ -217,21 +217,5 @@ impl Place {
 impl fmt::Debug for Leader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Leader").field("group", &self.lock.place.name).finish_non_exhaustive()
-    }
-}
-
-impl Lock {
-    /// A grant, within that limit.
-    pub(super) fn obtain(&self, wanted: &Wanted, deadline: Option<Instant>) -> Result<Option<Grant>> {
-        self.check(wanted)?;
-        if let Some(queued) = self.queued() {
-            return queued.take(Patience { deadline, stop: Some(&self.stop) });
-        }
-        self.place.acquire(wanted, Patience { deadline, stop: Some(&self.stop) })
-    }
-
-    /// The grant that is waited for in the background, if it was asked for.
-    fn queued(&self) -> Option<Arc<super::background::Background>> {
-        super::background::of(&self.background)
     }
 }

@@ -287,15 +287,17 @@ impl Lock {
     /// when [`Lock::acquire`] or [`Lock::try_acquire`] on this handle or a clone would not block: they take what was
     /// granted. When the last clone is dropped without, it is given back.
     ///
+    /// Tasks of one thread may wait for each other, so nobody is told of a deadlock here.
+    ///
     /// # Errors
     /// `Unsupported` where there is no eventfd; `Io` when there is no descriptor or no thread left; `Invalid` as
     /// [`Lock::acquire`].
     #[cfg(unix)]
     #[doc(alias = "as_raw_fd")]
     pub fn notify_fd(&self) -> Result<std::os::fd::OwnedFd> {
-        let wanted = Wanted { thread: thread_number(), ..self.wanted.clone() };
+        let wanted = self.wanted.clone();
         self.check(&wanted)?;
-        Background::begin(&self.background, &self.place, wanted)?.descriptor()
+        Background::begin(&self.background, &self.place, wanted, &self.stop)?.descriptor()
     }
 
     fn take(&self, deadline: Option<Instant>) -> Result<Option<LockGuard>> {

@@ -79,6 +79,21 @@ impl LockGuard {
         self.place.release(&self.grant)
     }
 
+    /// Lets children carry it on: a descriptor that they inherit, also over `exec`. Should this process be killed, whatever
+    /// it holds on the store stays held as long as one of them has it open; noticed by looking, every 20 ms. While this
+    /// process lives, only its guard counts: what it releases is released, whatever children do.
+    ///
+    /// Close it in this process as soon as the child is started: every child started until then inherits it too.
+    ///
+    /// # Errors
+    /// `NotOwner` in a forked child; `Unsupported` by drivers without processes, and without the liveness thread.
+    #[cfg(unix)]
+    pub fn inheritable(&self) -> Result<std::os::fd::OwnedFd> {
+        use crate::driver::Driver;
+        self.own()?;
+        self.place.store.driver.carry()
+    }
+
     /// Keeps it held without a guard. What has a time limit or was taken for ever is given back with
     /// [`Lock::release_with`](super::Lock::release_with), from any process; what lives with this process ends with it.
     #[doc(alias = "leak")]

@@ -145,6 +145,11 @@ impl Driver for AnyDriver {
         dispatch!(self, driver => driver.owner())
     }
 
+    #[cfg(unix)]
+    fn carry(&self) -> Result<std::os::fd::OwnedFd> {
+        dispatch!(self, driver => driver.carry())
+    }
+
     fn is_alive(&self, owner: OwnerId) -> Result<bool> {
         dispatch!(self, driver => driver.is_alive(owner))
     }

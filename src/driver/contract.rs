@@ -472,6 +472,17 @@ pub trait Driver: Send + core::marker::Sync + 'static {
     /// Who I am in this store.
     fn owner(&self) -> Result<OwnerId>;
 
+    /// A descriptor for children: while one of them has it open, entries of this owner stay, also when it is killed.
+    /// They end all the same when it leaves.
+    ///
+    /// # Errors
+    /// `Unsupported` where nothing can be inherited.
+    #[cfg(unix)]
+    fn carry(&self) -> Result<std::os::fd::OwnedFd> {
+        let message = format!("driver {:?} has nothing that a child could carry on", self.capabilities().name);
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
+
     /// Whether that owner is alive. As given here: nobody but this process was ever attached.
     fn is_alive(&self, owner: OwnerId) -> Result<bool> {
         Ok(owner == self.owner()?)

@@ -251,6 +251,10 @@ impl Driver for Shm {
         Ok(owner_id(me.number, me.name.slot))
     }
 
+    fn carry(&self) -> Result<std::os::fd::OwnedFd> {
+        self.0.me()?.carry(&self.0.storage)
+    }
+
     fn is_alive(&self, owner: OwnerId) -> Result<bool> {
         Ok(!self.0.storage.participants().owner_is_dead((owner.0 & 0x1fff) as u32, owner.0 >> 13))
     }
