@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use shmsync::{Lifetime, Options, Sync};
 
-use super::lock_operations::locks;
 use super::fillings::{brimful, closed, crowded, deserted, full, many, mortal, spread, three};
+use super::lock_operations::locks;
 
 /// What survivors may see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
