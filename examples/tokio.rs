@@ -41,7 +41,7 @@ mod linux {
         Ok(())
     }
 
-    pub async fn run() -> Outcome {
+    pub(crate) async fn run() -> Outcome {
         let store = Sync::open("memory:")?;
         let mut watch = store.watch("count")?;
         let workers: Vec<_> = (0..4).map(|_| tokio::spawn(worker(store.clone(), 10))).collect();

@@ -43,6 +43,7 @@ fn a_child_carries_the_lock_of_a_killed_wrapper() {
 }
 
 /// Takes the lock and starts a program that carries it on.
+#[allow(clippy::zombie_processes, reason = "it is to outlive this process; the test ends it")]
 fn wrap(arguments: &[String]) {
     let store = options().label("the wrapper").open(Path::new(&arguments[0])).expect("a store");
     let guard = store.lock("k").unwrap().acquire().unwrap();

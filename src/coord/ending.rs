@@ -1,16 +1,13 @@
 //! Waiting until a holding has ended, without taking anything.
 
 use super::{
-    place::{LockKind, Look, Place},
+    place::{Entries, LockKind, Look, Place},
     record::HoldingId,
 };
-use crate::{
-    driver::{Patience, Revision},
-    error::Result,
-};
+use crate::{driver::Patience, error::Result};
 
 /// Entries to sleep on, and whether to look now and then.
-type Keys = (Vec<(String, Option<Revision>)>, bool);
+type Keys = (Entries, bool);
 
 impl Place {
     /// Returns when what is held now has ended, whoever has it then; `false` when patience ran out.

@@ -51,6 +51,9 @@ pub(super) struct Place {
     pub(super) permits: u32,
 }
 
+/// Entries, each with the revision under which it was there when looked at.
+pub(super) type Entries = Vec<(String, Option<Revision>)>;
+
 /// The record as it was at one moment; an absent one is free.
 pub(super) struct Look {
     pub(super) record: Record,

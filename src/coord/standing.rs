@@ -1,14 +1,11 @@
 //! Whether a holding still counts. Not by a clock of ours: by whether entries that end by themselves are there.
 
 use super::{
-    place::Place,
+    place::{Entries, Place},
     record::{Holding, Span},
     session::session_key,
 };
-use crate::{
-    driver::{Revision, process::has_ended},
-    error::Result,
-};
+use crate::{driver::process::has_ended, error::Result};
 
 /// Why a holding no longer counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +21,7 @@ pub(super) struct Standing {
     /// `None` = it counts.
     pub(super) end: Option<End>,
     /// The entries by which it lives, each with the revision that is there.
-    pub(super) lives: Vec<(String, Option<Revision>)>,
+    pub(super) lives: Entries,
     /// Nobody would tell of its owner's death: look now and then.
     pub(super) is_asked: bool,
 }

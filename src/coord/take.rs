@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{
-    place::{Changes, LockKind, Look, Place, Races},
+    place::{Changes, Entries, LockKind, Look, Place, Races},
     queue::Ticket,
     record::{Holding, HoldingId, Record, Span},
     session::Session,
@@ -53,7 +53,7 @@ pub(super) enum Attempt {
 pub(super) struct Busy {
     pub(super) look: Look,
     /// Entries; it may be possible when one of them changes.
-    pub(super) keys: Vec<(String, Option<Revision>)>,
+    pub(super) keys: Entries,
     /// Look now and then, too.
     pub(super) is_asked: bool,
 }

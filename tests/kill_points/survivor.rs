@@ -151,11 +151,11 @@ fn go_on(store: &Sync) -> Result<(), String> {
 /// Nobody is kept from a lock.
 fn take_turns(store: &Sync) -> Result<(), String> {
     let failed = |error| format!("lock: {error:?}");
-    match store.lock("probe").map_err(failed)?.acquire_timeout(Duration::from_secs(5)) {
-        Err(error) if error.kind() == ErrorKind::Full => Ok(()),
-        guard if guard.map_err(failed)?.release().map_err(failed)? => Ok(()),
-        _ => Err("a lock that is held cannot be released".to_owned()),
-    }
+    let guard = match store.lock("probe").map_err(failed)?.acquire_timeout(Duration::from_secs(5)) {
+        Err(error) if error.kind() == ErrorKind::Full => return Ok(()),
+        guard => guard.map_err(failed)?,
+    };
+    if guard.release().map_err(failed)? { Ok(()) } else { Err("a lock that is held cannot be released".to_owned()) }
 }
 
 /// Whoever holds or held something does so no longer.

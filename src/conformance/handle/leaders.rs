@@ -117,7 +117,8 @@ pub(crate) fn followers_see_the_leaders_one_after_the_other(store: &Sync) -> Out
     drop(first);
     let elect = || -> Outcome {
         thread::sleep(SHORT);
-        Ok(std::mem::forget(group.elect("b")?))
+        std::mem::forget(group.elect("b")?);
+        Ok(())
     };
     let (_, seen) = meanwhile(elect, || Ok(follow.next().transpose()?.map(|candidate| candidate.id)))?;
     same!(seen.as_deref(), Some("b"));
@@ -138,7 +139,8 @@ pub(crate) fn an_election_can_be_stopped(store: &Sync) -> Outcome {
     };
     let stopping = || -> Outcome {
         check!(becomes_true(|| Ok(queued(store)? == 1))?, "nobody stands");
-        Ok(stop.stop())
+        stop.stop();
+        Ok(())
     };
     meanwhile(stopping, wait)?;
     same!(queued(store)?, 0);

@@ -171,7 +171,12 @@ pub(crate) fn a_forced_lock_wakes_all_who_wait(store: &Sync) -> Outcome {
     };
     let waiters = || {
         together(4, |number| -> Outcome {
-            if number < 2 { Ok(drop(lock.acquire()?)) } else { Ok(lock.wait()?) }
+            if number < 2 {
+                drop(lock.acquire()?);
+            } else {
+                lock.wait()?;
+            }
+            Ok(())
         })
     };
     meanwhile(force, waiters)?;

@@ -57,7 +57,8 @@ pub(crate) fn who_waits_gets_an_expired_lock(store: &Sync) -> Outcome {
         let next = store.lock("k")?.acquire_timeout(LONG)?;
         check!(begun.elapsed() >= ttl, "it is stolen after {:?}", begun.elapsed());
         check!(!next.previous_owner_died(), "nobody has died");
-        Ok(drop(next))
+        drop(next);
+        Ok(())
     };
     meanwhile(|| Ok(()), wait)?;
     check!(!guard.is_held()?);
@@ -163,7 +164,8 @@ pub(crate) fn all_who_share_are_let_in_together(store: &Sync) -> Outcome {
     let alone = store.lock("k")?.acquire()?;
     let release = || -> Outcome {
         check!(becomes_true(|| Ok(queued(store)? == 4))?, "they do not wait");
-        Ok(drop(alone))
+        drop(alone);
+        Ok(())
     };
     let share = || {
         together(4, |_| -> Outcome {
