@@ -213,6 +213,7 @@ macro_rules! __conformance_list {
                 an_extended_lock_stays
                 extending_and_contending_never_make_two_holders
                 a_least_time_keeps_others_out_after_the_release
+                what_is_limited_leaves_nothing_for_ever
                 many_share_a_lock_and_one_has_it_alone
                 all_who_share_are_let_in_together
                 who_shares_does_not_overtake_who_wants_it_alone

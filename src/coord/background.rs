@@ -1,7 +1,10 @@
 //! Waiting for a lock on a thread aside, for who waits by polling descriptors.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -19,7 +22,19 @@ use crate::{
 const STEP: Duration = Duration::from_millis(20);
 
 /// What a handle and its clones wait for in the background.
-pub(super) type Slot = Arc<Mutex<Option<Arc<Background>>>>;
+#[derive(Clone, Default)]
+pub(super) struct Slot {
+    current: Arc<Mutex<Option<Arc<Background>>>>,
+    is_used: Arc<AtomicBool>,
+}
+
+impl Slot {
+    /// Whether anybody ever asked for it.
+    #[inline]
+    pub(super) fn is_used(&self) -> bool {
+        self.is_used.load(Relaxed)
+    }
+}
 
 /// A wait in the background, and what came of it.
 pub(super) struct Background {
@@ -64,7 +79,10 @@ impl Lock {
 /// What is waited for in this process, if anything.
 pub(super) fn of(slot: &Slot) -> Option<Arc<Background>> {
     // A forked child may find it locked by a thread that it lacks; its parent's wait is not its own anyway.
-    let slot = match slot.try_lock() {
+    if !slot.is_used() {
+        return None;
+    }
+    let slot = match slot.current.try_lock() {
         Ok(slot) => slot,
         Err(std::sync::TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(std::sync::TryLockError::WouldBlock) => return None,
@@ -84,7 +102,8 @@ impl Background {
         let (theirs, their_stop, their_place) = (shared.clone(), stop.clone(), place.clone());
         spawn_aside("shmsync-waiter", move || wait_aside(&their_place, &wanted, &their_stop, &theirs))?;
         let background = Arc::new(Self { place: place.clone(), process: incarnation(), stop, shared });
-        *locked(slot) = Some(background.clone());
+        *locked(&slot.current) = Some(background.clone());
+        slot.is_used.store(true, Relaxed);
         Ok(background)
     }
 

@@ -1,15 +1,15 @@
 //! Giving back, taking away, prolonging: changes of holdings that there are.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{
-    place::{Changes, LockKind, Look, Place, Races},
+    place::{Changes, LockKind, Look, Place, Races, beyond},
     record::{Holding, HoldingId, Span},
     standing::End,
     take::Grant,
 };
 use crate::{
-    driver::{Access, Driver, Expected, Lifetime, Op, Revision, Space},
+    driver::{Access, Driver, Expected, Lifetime, Op, Remaining, Revision, Space, State},
     error::{Error, ErrorKind, Result},
 };
 
@@ -55,7 +55,8 @@ impl Place {
         let holding = &look.record.holdings[at];
         let standing = self.standing(holding)?;
         let least = self.minimum_key(holding.id);
-        let least_is_over = !holding.minimum || self.present(&least)?.is_none();
+        let least_left = if holding.minimum { self.time_left(&least)? } else { None };
+        let least_is_over = least_left.is_none();
         let was_held = !holding.released && standing.end.is_none();
         if holding.released && !least_is_over {
             return Ok(Some(false));
@@ -70,6 +71,9 @@ impl Place {
             // Until then it stays as it is for everybody, but for the one who has it no longer.
             look.record.holdings[at].released = true;
             look.record.holdings[at].thread = 0;
+            if let (Some(left), 1) = (least_left, look.record.holdings.len()) {
+                changes.record = beyond(left);
+            }
         }
         Ok(self.store_rest(&look, &changes)?.then_some(was_held))
     }
@@ -131,6 +135,7 @@ impl Place {
                 format!("{self} is held without a time limit: only one that was taken with ttl() is extended");
             return Err(Error::new(ErrorKind::Invalid, message));
         }
+        self.keep_record(ttl)?;
         let key = self.ttl_key(id);
         // Only an entry that is still there is made longer: whoever takes over from the expired expects it absent.
         let put = Op::Put { value: &[], lifetime: Lifetime::Ttl(ttl) };
@@ -139,6 +144,28 @@ impl Place {
             Ok(_) => Ok(()),
             Err(_) => Err(self.lost()),
         }
+    }
+
+    /// The record stays for at least that long.
+    fn keep_record(&self, time: Duration) -> Result<()> {
+        let mut races = Races::new();
+        while self.time_left(&self.key)?.is_some_and(|left| left < time) {
+            let look = self.look()?;
+            if look.revision.is_none() || self.commit(&look, Some(&look.record), &Changes::default())?.is_some() {
+                break;
+            }
+            races.lost();
+        }
+        Ok(())
+    }
+
+    /// How long an entry stays; `None` when it is absent.
+    fn time_left(&self, key: &str) -> Result<Option<Duration>> {
+        let head = self.store.driver.head(&Access::default(), Space::Coordination, key)?;
+        Ok(head.filter(|head| head.state == State::Live).map(|head| match head.remaining {
+            Remaining::Until(end) => end.saturating_duration_since(Instant::now()),
+            _ => Duration::MAX,
+        }))
     }
 
     pub(super) fn lost(&self) -> Error {
@@ -162,7 +189,8 @@ impl Place {
                 return Ok(None);
             };
             holding.thread = 0;
-            if let Some(revision) = self.commit(&look, Some(&look.record), &Changes::default())? {
+            let changes = Changes { record: Lifetime::Keep, ..Changes::default() };
+            if let Some(revision) = self.commit(&look, Some(&look.record), &changes)? {
                 return Ok(Some(revision));
             }
             races.lost();

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -13,7 +13,7 @@ use super::{
     owner_process::OwnerProcess,
     place::{LockKind, Place},
     record::Span,
-    take::Wanted,
+    take::{Template, Wanted},
     token::Token,
     who::{Who, check_label},
 };
@@ -61,6 +61,8 @@ pub struct Lock {
     pub(super) wanted: Wanted,
     pub(super) stop: Arc<Stop>,
     pub(super) background: Slot,
+    /// What was written the last time, as long as the options are the same.
+    template: OnceLock<Template>,
 }
 
 impl Sync {
@@ -94,63 +96,61 @@ impl Sync {
 impl Lock {
     pub(super) fn new(place: Place) -> Self {
         let (stop, background) = (Arc::default(), Slot::default());
-        Self { place: Arc::new(place), wanted: Wanted::default(), stop, background }
+        Self { place: Arc::new(place), wanted: Wanted::default(), stop, background, template: OnceLock::new() }
     }
 
     /// Ends the holding that long after it was taken (at least 1 ms), whatever becomes of its process; dropping the
     /// guard ends it earlier, [`LockGuard::extend`] later. Suspended time counts.
     #[doc(alias = "lease")]
     #[doc(alias = "expires")]
-    pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.wanted.span = Span::Ttl(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
-        self.wanted.ttl = Some(ttl);
-        self
+    pub fn ttl(self, ttl: Duration) -> Self {
+        self.with(|wanted| {
+            wanted.span = Span::Ttl(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+            wanted.ttl = Some(ttl);
+        })
     }
 
     /// Keeps the holding until it is released or forced, whatever becomes of its process.
     #[doc(alias = "persistent")]
-    pub fn forever(mut self) -> Self {
-        self.wanted.span = Span::Forever;
-        self.wanted.ttl = None;
-        self
+    pub fn forever(self) -> Self {
+        self.with(|wanted| {
+            wanted.span = Span::Forever;
+            wanted.ttl = None;
+        })
     }
 
     /// Shares the lock with all others who share it; who wants it alone waits for all of them. Served in order of
     /// arrival: who shares does not overtake who wants it alone.
     #[doc(alias = "read")]
     #[doc(alias = "reader")]
-    pub fn shared(mut self) -> Self {
-        self.wanted.shared = true;
-        self
+    pub fn shared(self) -> Self {
+        self.with(|wanted| wanted.shared = true)
     }
 
     /// Keeps others out for at least that long from taking it, even where it is released or its owner dies earlier: for
     /// what is to run once in a while, on clocks that differ.
     #[doc(alias = "debounce")]
-    pub fn hold_at_least(mut self, time: Duration) -> Self {
-        self.wanted.minimum = Some(time);
-        self
+    pub fn hold_at_least(self, time: Duration) -> Self {
+        self.with(|wanted| wanted.minimum = Some(time))
     }
 
     /// What others read about this holder, instead of the label of the store's handle.
     #[doc(alias = "name")]
-    pub fn label(mut self, label: &str) -> Self {
-        self.wanted.label = Some(label.to_owned());
-        self
+    pub fn label(self, label: &str) -> Self {
+        self.with(|wanted| wanted.label = Some(label.to_owned()))
     }
 
     /// Holds for another process: `state` tells that one, and says `Orphaned` once it has ended. The holding itself
     /// stays then, until somebody [releases](Lock::release_owned) or forces it; needs [`Lock::ttl`] or
     /// [`Lock::forever`].
-    pub fn on_behalf_of(mut self, owner: &OwnerProcess) -> Self {
-        self.wanted.owner = Some(Who { process: owner.name.clone(), label: owner.label.clone() });
-        self
+    pub fn on_behalf_of(self, owner: &OwnerProcess) -> Self {
+        let who = Who { process: owner.name.clone(), label: owner.label.clone() };
+        self.with(|wanted| wanted.owner = Some(who))
     }
 
     /// Ends the holding when the process it is held for has ended; noticed by looking, within 25 ms by who waits.
-    pub fn die_with_owner(mut self) -> Self {
-        self.wanted.dies_with_owner = true;
-        self
+    pub fn die_with_owner(self) -> Self {
+        self.with(|wanted| wanted.dies_with_owner = true)
     }
 
     /// Takes the lock; waits for its turn as long as it takes.
@@ -301,9 +301,31 @@ impl Lock {
     }
 
     fn take(&self, deadline: Option<Instant>) -> Result<Option<LockGuard>> {
-        let wanted = Wanted { thread: thread_number(), ..self.wanted.clone() };
+        let thread = thread_number();
+        let guard = |grant| LockGuard::new(self.place.clone(), grant);
+        if let Some(template) = self.template.get()
+            && !self.stop.is_stopped()
+            && !self.background.is_used()
+            && let Some(grant) = self.place.take_again(template, thread)?
+        {
+            return Ok(Some(guard(grant)));
+        }
+        let wanted = Wanted { thread, ..self.wanted.clone() };
         let grant = self.obtain(&wanted, deadline)?;
-        Ok(grant.map(|grant| LockGuard::new(self.place.clone(), grant)))
+        // In a forked child there is one that is of no use to it.
+        if grant.is_some()
+            && self.template.get().is_none()
+            && let Ok(Some(template)) = self.place.template(&self.wanted)
+        {
+            let _ = self.template.set(template);
+        }
+        Ok(grant.map(guard))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Wanted)) -> Self {
+        change(&mut self.wanted);
+        self.template = OnceLock::new();
+        self
     }
 
     pub(super) fn check(&self, wanted: &Wanted) -> Result<()> {

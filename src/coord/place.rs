@@ -1,6 +1,6 @@
 //! Where a store keeps a lock: its record, read and changed as a whole.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use super::record::{HoldingId, Record};
 use crate::{
@@ -40,6 +40,9 @@ impl fmt::Display for LockKind {
     }
 }
 
+/// A record outlives the last life in it by that much, so that it never ends before what it tells of.
+const SLACK: Duration = Duration::from_secs(60);
+
 /// A lock, semaphore or group of a store.
 pub(super) struct Place {
     pub(super) store: Sync,
@@ -54,6 +57,11 @@ pub(super) struct Place {
 /// Entries, each with the revision under which it was there when looked at.
 pub(super) type Entries = Vec<(String, Option<Revision>)>;
 
+/// The lifetime of a record that tells of nothing but a life that ends in that time.
+pub(super) fn beyond(life: Duration) -> Lifetime {
+    Lifetime::Ttl(life.saturating_add(SLACK))
+}
+
 /// The record as it was at one moment; an absent one is free.
 pub(super) struct Look {
     pub(super) record: Record,
@@ -66,6 +74,8 @@ pub(super) struct Changes {
     pub(super) expect: Vec<(String, Expected)>,
     pub(super) puts: Vec<(String, Vec<u8>, Lifetime)>,
     pub(super) deletes: Vec<String>,
+    /// How long the record stays unless somebody waits: what nobody asks for again is not kept for ever.
+    pub(super) record: Lifetime,
 }
 
 impl Place {
@@ -135,8 +145,12 @@ impl Place {
         let encoded = new.map(Record::encode);
         let expected = look.revision.map_or(Expected::Absent, Expected::At);
         commit.expect.push((space, &self.key, expected));
+        // The queue is counted in the record: who waits keeps it.
+        let is_queued = new.is_some_and(|record| record.head != record.tail);
+        let stays = is_queued || self.kind == LockKind::Semaphore;
+        let lifetime = if stays { Lifetime::Forever } else { changes.record };
         match &encoded {
-            Some(value) => commit.ops.push((space, &self.key, Op::Put { value, lifetime: Lifetime::Forever })),
+            Some(value) => commit.ops.push((space, &self.key, Op::Put { value, lifetime })),
             None => commit.ops.push((space, &self.key, Op::Delete)),
         }
         commit.expect.extend(changes.expect.iter().map(|(key, expected)| (space, &**key, *expected)));
@@ -174,7 +188,7 @@ impl Races {
         } else {
             // Different for each, so that two do not meet again and again.
             let salt = crate::driver::thread_number() & 63;
-            std::thread::sleep(std::time::Duration::from_micros(u64::from(self.0.min(64)) + salt));
+            std::thread::sleep(Duration::from_micros(u64::from(self.0.min(64)) + salt));
         }
     }
 }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use super::{
     place::{Changes, LockKind, Look, Place, Races},
     session::Session,
-    take::{Attempt, Busy, Grant, Wanted, milliseconds_since_1970},
+    take::{Attempt, Busy, Grant, Wanted},
     who::Who,
     wire::{Reader, Writer},
 };
 use crate::{
-    driver::{Driver, Expected, Lifetime, Patience, Revision, Space},
+    driver::{Driver, Expected, Lifetime, Patience, Revision, Space, wall_ms},
     error::Result,
 };
 
@@ -72,7 +72,7 @@ impl Place {
             let changes = Changes {
                 expect: vec![(key.clone(), Expected::Absent)],
                 puts: vec![(key.clone(), waiting, Lifetime::Process)],
-                deletes: vec![],
+                ..Changes::default()
             };
             look.record.tail += 1;
             if self.commit(&look, Some(&look.record), &changes)?.is_some() {
@@ -167,7 +167,7 @@ impl Waiting {
         if let Some(label) = &wanted.label {
             who.label.clone_from(label);
         }
-        Self { since: milliseconds_since_1970(), shared: wanted.shared, candidate: wanted.candidate.clone(), who }
+        Self { since: wall_ms(), shared: wanted.shared, candidate: wanted.candidate.clone(), who }
     }
 
     fn encode(&self) -> Vec<u8> {

@@ -10,7 +10,9 @@ use super::{
 /// The first byte; others are of versions that do not exist yet.
 const VERSION: u8 = 1;
 /// Garbage must not lead to large allocations: each holding takes more than this.
-const LEAST_HOLDING: usize = 24;
+const LEAST_HOLDING: usize = 40;
+/// Where the words begin that differ each time, in the record of one who holds alone: number, token, thread, since.
+const FIRST_WORD: usize = 6;
 
 const SHARED: u8 = 1;
 const RELEASED: u8 = 2;
@@ -105,6 +107,16 @@ impl Record {
         reader.is_at_end().then_some(Self { permits, head, tail, holdings })
     }
 
+    /// What one who holds alone writes anew each time, in a record that is otherwise as it was the last time.
+    pub(super) fn refill(bytes: &mut [u8], number: u64, thread: u64, since: u64) {
+        for (index, word) in [number, 0, thread, since].into_iter().enumerate() {
+            let at = FIRST_WORD + 8 * index;
+            if let Some(place) = bytes.get_mut(at..at + 8) {
+                place.copy_from_slice(&word.to_le_bytes());
+            }
+        }
+    }
+
     pub(super) fn find(&self, id: HoldingId) -> Option<&Holding> {
         self.holdings.iter().find(|holding| holding.id == id)
     }
@@ -124,10 +136,11 @@ impl Holding {
 
     fn write(&self, into: &mut Writer) {
         into.byte(self.flags());
-        into.number(self.id.owner);
-        into.number(self.id.number);
+        into.word(self.id.number);
         into.word(self.token);
         into.word(self.thread);
+        into.word(self.since);
+        into.number(self.id.owner);
         match self.span {
             Span::Process => into.byte(0),
             Span::Ttl(milliseconds) => {
@@ -136,19 +149,19 @@ impl Holding {
             }
             Span::Forever => into.byte(2),
         }
-        into.number(self.since);
         into.text(&self.candidate);
         self.who.write(into);
     }
 
     fn read(from: &mut Reader<'_>, revision: u64) -> Option<Self> {
         let flags = from.byte()?;
-        let id = HoldingId { owner: from.number()?, number: from.number()? };
+        let number = from.word()?;
         let token = match from.word()? {
             0 => revision,
             token => token,
         };
-        let thread = from.word()?;
+        let (thread, since) = (from.word()?, from.word()?);
+        let id = HoldingId { owner: from.number()?, number };
         let span = match from.byte()? {
             0 => Span::Process,
             1 => Span::Ttl(from.number()?),
@@ -165,7 +178,7 @@ impl Holding {
             dies_with_owner: flags & DIES_WITH_OWNER != 0,
             of_another: flags & OF_ANOTHER != 0,
             span,
-            since: from.number()?,
+            since,
             candidate: from.text()?,
             who: Who::read(from)?,
         })
@@ -197,6 +210,16 @@ mod tests {
         let read = Record::decode(&record.encode(), 77).unwrap();
         record.holdings.iter_mut().filter(|holding| holding.token == 0).for_each(|holding| holding.token = 77);
         assert_eq!(read, record);
+    }
+
+    #[test]
+    fn a_record_that_is_filled_again_is_as_if_written_anew() {
+        let alone = |holding| Record { holdings: vec![holding], ..Record::new(1) };
+        let mut bytes = alone(holding(1)).encode();
+        Record::refill(&mut bytes, 1 << 40, 77, 99);
+        let mut again = holding(1);
+        (again.id.number, again.thread, again.since) = (1 << 40, 77, 99);
+        assert_eq!(bytes, alone(again).encode());
     }
 
     #[test]

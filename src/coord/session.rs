@@ -19,7 +19,7 @@ pub(super) fn session_key(owner: u64) -> String {
 
 /// A process that has told the store that it may hold something.
 pub(crate) struct Session {
-    owner: OwnerId,
+    pub(super) owner: OwnerId,
     pub(super) who: Who,
 }
 
@@ -59,7 +59,12 @@ impl Session {
 
     /// A name for a new holding.
     pub(super) fn next_id(&self) -> HoldingId {
-        static COUNT: AtomicU64 = AtomicU64::new(1);
-        HoldingId { owner: self.owner.0, number: COUNT.fetch_add(1, Relaxed) }
+        next_id(self.owner)
     }
+}
+
+/// A name for a new holding of that participant, which is this process.
+pub(super) fn next_id(owner: OwnerId) -> HoldingId {
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    HoldingId { owner: owner.0, number: COUNT.fetch_add(1, Relaxed) }
 }

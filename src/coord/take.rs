@@ -1,18 +1,19 @@
 //! Becoming a holder: one commit that finds the record as it was looked at, and everybody in it dead who has to be.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::{
-    place::{Changes, Entries, LockKind, Look, Place, Races},
+    place::{Changes, Entries, LockKind, Look, Place, Races, beyond},
     queue::Ticket,
     record::{Holding, HoldingId, Record, Span},
-    session::Session,
+    session::{Session, next_id},
     standing::{End, Standing},
     who::Who,
 };
 use crate::{
-    driver::{Access, Driver, Expected, Lifetime, Op, Revision, Space},
+    driver::{Access, Driver, Expected, Lifetime, Op, OwnerId, Revision, Space, wall_ms},
     error::{Error, ErrorKind, Result},
+    store::Scratch,
 };
 
 /// How somebody wants to hold.
@@ -41,6 +42,14 @@ pub(super) struct Grant {
     /// The record that granted it says nothing else: giving it back can be the removal of that record.
     pub(super) is_alone: bool,
     pub(super) span: Span,
+}
+
+/// The record of one who holds alone, but for what differs each time.
+#[derive(Debug, Clone)]
+pub(super) struct Template {
+    owner: OwnerId,
+    bytes: Vec<u8>,
+    span: Span,
 }
 
 /// What became of a try.
@@ -74,11 +83,39 @@ impl Place {
         }
         let id = session.next_id();
         let record = Record { holdings: vec![self.holding(session, wanted, id)], ..Record::new(self.permits) };
-        let put = Op::Put { value: &record.encode(), lifetime: Lifetime::Forever };
+        self.put_free(id, &record.encode(), wanted.span)
+    }
+
+    /// The same once more, by one who has done it before: only a few words differ.
+    pub(super) fn take_again(&self, template: &Template, thread: u64) -> Result<Option<Grant>> {
+        if self.store.driver.owner()? != template.owner {
+            return Ok(None);
+        }
+        let id = next_id(template.owner);
+        let mut bytes = Scratch::<Vec<u8>>::take();
+        bytes.extend_from_slice(&template.bytes);
+        Record::refill(&mut bytes, id.number, thread, wall_ms());
+        self.put_free(id, &bytes, template.span)
+    }
+
+    #[inline]
+    fn put_free(&self, id: HoldingId, value: &[u8], span: Span) -> Result<Option<Grant>> {
+        let put = Op::Put { value, lifetime: Lifetime::Forever };
         let access = Access::default();
         let done = self.store.driver.change(&access, Space::Coordination, &self.key, Expected::Absent, put)?;
-        let grant = |token| Grant { id, token, previous_owner_died: false, is_alone: true, span: wanted.span };
+        let grant = |token| Grant { id, token, previous_owner_died: false, is_alone: true, span };
         Ok(done.ok().flatten().map(grant))
+    }
+
+    /// What [`Place::take_again`] needs, where that is possible.
+    pub(super) fn template(&self, wanted: &Wanted) -> Result<Option<Template>> {
+        if self.kind == LockKind::Semaphore || wanted.ttl.is_some() || wanted.minimum.is_some() {
+            return Ok(None);
+        }
+        let session = Session::of(&self.store)?;
+        let holding = self.holding(&session, wanted, HoldingId { owner: session.owner.0, number: 0 });
+        let record = Record { holdings: vec![holding], ..Record::new(self.permits) };
+        Ok(Some(Template { owner: session.owner, bytes: record.encode(), span: wanted.span }))
     }
 
     /// One try, with a ticket or without.
@@ -173,6 +210,9 @@ impl Place {
         if let Some(ticket) = ticket {
             changes.deletes.push(ticket.key.clone());
         }
+        if let (Some(ttl), true) = (wanted.ttl, judged.alive.is_empty()) {
+            changes.record = beyond(ttl.max(wanted.minimum.unwrap_or_default()));
+        }
         // Nobody lives before this ticket, or, without one, in the whole queue.
         let head = ticket.map_or(look.record.tail, |ticket| ticket.number + 1);
         let tail = look.record.tail.max(head);
@@ -201,14 +241,9 @@ impl Place {
             dies_with_owner: wanted.dies_with_owner,
             of_another: wanted.owner.is_some(),
             span: wanted.span,
-            since: milliseconds_since_1970(),
+            since: wall_ms(),
             candidate: wanted.candidate.clone(),
             who,
         }
     }
-}
-
-pub(super) fn milliseconds_since_1970() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -28,5 +28,5 @@ pub(crate) use rescan::{Rescan, ended_by};
 pub use rules::{add_encoded, check_value};
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable)))]
 pub(crate) use shm::Shm;
-pub(crate) use signal::{Signal, spawn_aside, uptime_ns};
+pub(crate) use signal::{Signal, spawn_aside, uptime_ns, wall_ms};
 pub use stop::Stop;

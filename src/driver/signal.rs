@@ -39,6 +39,11 @@ mod imp {
         spawn_quiet(name, f)
     }
 
+    /// Milliseconds since 1970, some of them coarse.
+    pub(crate) fn wall_ms() -> u64 {
+        clock::realtime_coarse_ns() / 1_000_000
+    }
+
     /// Nanoseconds of a clock that goes on while the machine is suspended.
     pub(crate) fn uptime_ns() -> u64 {
         clock::boottime_ns()
@@ -75,13 +80,18 @@ mod imp {
         Builder::new().name(name.to_owned()).spawn(f)
     }
 
+    pub(crate) fn wall_ms() -> u64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_millis() as u64)
+    }
+
     pub(crate) fn uptime_ns() -> u64 {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         START.elapsed().as_nanos() as u64
     }
 }
 
-pub(crate) use imp::{Signal, uptime_ns};
+pub(crate) use imp::{Signal, uptime_ns, wall_ms};
 
 impl Signal {
     /// # Errors

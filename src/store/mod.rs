@@ -31,6 +31,7 @@ pub use integer::Integer;
 pub use keys::{Iter, Keys};
 pub(crate) use name::is_plain;
 pub use options::Options;
+pub(crate) use scratch::Scratch;
 pub use stop_handle::StopHandle;
 pub use sync::Sync;
 pub use transaction::Transaction;

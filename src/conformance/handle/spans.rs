@@ -134,6 +134,34 @@ pub(crate) fn a_least_time_keeps_others_out_after_the_release(store: &Sync) -> O
     Ok(())
 }
 
+pub(crate) fn what_is_limited_leaves_nothing_for_ever(store: &Sync) -> Outcome {
+    use crate::driver::{Access, Driver, Range, Remaining, Space};
+    let stays = || -> Outcome<usize> {
+        let records = store.driver.range(&Access::default(), Range::keys(Space::Coordination, "lock/"))?;
+        Ok(records.iter().filter(|record| record.head.remaining == Remaining::Forever).count())
+    };
+    let kept = store.lock("k")?.ttl(SHORT).acquire()?.keep();
+    check!(store.lock("l")?.hold_at_least(SHORT).acquire()?.release()?);
+    same!(stays()?, 0);
+    // Beyond that, it stays as long as it is held.
+    let guard = store.lock("m")?.ttl(SHORT).acquire()?;
+    guard.extend(Duration::from_secs(3600))?;
+    same!(stays()?, 1);
+    check!(guard.release()?);
+    let wait = || -> Outcome {
+        drop(store.lock("k")?.acquire_timeout(LONG)?);
+        Ok(())
+    };
+    let other = || -> Outcome {
+        drop(store.lock("l")?.acquire_timeout(LONG)?);
+        Ok(())
+    };
+    meanwhile(wait, other)?;
+    check!(!store.lock("k")?.release_with(kept)?);
+    same!(store.driver.range(&Access::default(), Range::keys(Space::Coordination, "lock/"))?.len(), 0);
+    Ok(())
+}
+
 pub(crate) fn many_share_a_lock_and_one_has_it_alone(store: &Sync) -> Outcome {
     let (shared, alone) = (store.lock("k")?.shared(), store.lock("k")?);
     let (readers, writers) = (AtomicU32::new(0), AtomicU32::new(0));
