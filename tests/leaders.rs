@@ -27,7 +27,7 @@ fn lead(arguments: &[String]) {
 fn renew(arguments: &[String]) {
     let store = options().open(Path::new(&arguments[0])).expect("a store");
     let leadership =
-        store.leader("g").expect("a group").ttl(Duration::from_millis(600)).elect("old").expect("an election");
+        store.leader("g").expect("a group").ttl(Duration::from_millis(1_500)).elect("old").expect("an election");
     say("leading");
     hear();
     // Nothing may come in between: not even a thread that had to run first.
@@ -69,7 +69,7 @@ fn a_leader_that_stood_still_past_its_limit_is_revoked_at_once() {
     old.expect("leading");
     // It renews itself as long as it runs.
     assert_kind(
-        store.leader("g").unwrap().elect_timeout("new", Duration::from_millis(1_500)),
+        store.leader("g").unwrap().elect_timeout("new", Duration::from_millis(3_000)),
         ErrorKind::Timeout,
         "leader \"g\"",
     );

@@ -96,8 +96,19 @@ pub(crate) fn a_forced_leader_is_told_once(store: &Sync) -> Outcome {
 }
 
 pub(crate) fn a_leader_with_a_time_limit_renews_itself(store: &Sync) -> Outcome {
-    let leadership = store.leader("g")?.ttl(3 * SHORT).elect("a")?;
-    same!(leadership.wait_revoked(Some(9 * SHORT))?, None);
+    let leadership = store.leader("g")?.ttl(Duration::from_secs(4)).elect("a")?;
+    let left = || -> Outcome<Duration> {
+        let owner = store.leader("g")?.current()?.map(|candidate| candidate.owner);
+        Ok(owner.and_then(|owner| owner.expires_in).unwrap_or_default())
+    };
+    // What is left of its time becomes less, until it becomes more again.
+    let mut last = left()?;
+    let mut renewed = || -> Outcome<bool> {
+        let before = std::mem::replace(&mut last, left()?);
+        Ok(last > before + SHORT)
+    };
+    check!(becomes_true(&mut renewed)?, "it is not renewed");
+    same!(leadership.wait_revoked(Some(SHORT))?, None);
     check!(!leadership.is_revoked());
     same!(leads(store, "g")?.as_deref(), Some("a"));
     check!(leadership.resign()?);

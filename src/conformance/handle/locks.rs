@@ -249,7 +249,7 @@ pub(crate) fn who_gives_up_in_the_queue_lets_the_next_move_up(store: &Sync) -> O
     let lock = store.lock("k")?;
     let guard = lock.acquire()?;
     thread::scope(|scope| -> Outcome {
-        let impatient = scope.spawn(|| lock.acquire_timeout(2 * SHORT).map(drop));
+        let impatient = scope.spawn(|| lock.acquire_timeout(16 * SHORT).map(drop));
         check!(becomes_true(|| Ok(queued(store)? == 1))?, "nobody waits");
         let patient = scope.spawn(|| lock.acquire_timeout(LONG).map(drop));
         check!(becomes_true(|| Ok(queued(store)? == 2))?, "the second does not wait");
