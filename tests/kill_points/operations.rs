@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use shmsync::{Lifetime, Options, Sync};
 
 use super::fillings::{brimful, closed, crowded, deserted, full, many, mortal, spread, three};
+use super::lock_operations::locks;
 
 /// What survivors may see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,7 +68,7 @@ pub fn open(path: &Path) -> Sync {
     options().open(path).expect("a store that can be opened")
 }
 
-const BASE: Operation = Operation {
+pub const BASE: Operation = Operation {
     name: "",
     covers: &[],
     capacity: SMALL,
@@ -93,6 +94,8 @@ macro_rules! on_store {
         }
     };
 }
+
+pub(crate) use on_store;
 
 fn pairs(range: std::ops::Range<u32>) -> BTreeMap<String, u32> {
     range.map(|key| (format!("k/{key}"), key + 1000)).collect()
@@ -421,6 +424,7 @@ fn whole() -> Vec<Operation> {
         },
     ];
     all.extend(exclusive());
+    all.extend(locks());
     all.extend(comings_and_goings());
     all
 }
