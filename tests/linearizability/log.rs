@@ -116,6 +116,15 @@ impl Lane {
         entry.end.store(time, Release);
     }
 
+    /// Writes down what began and was answered then.
+    pub fn add(&self, (key, call): (usize, Call), answer: Answer, (begin, end): (u64, u64)) {
+        let at = self.len();
+        self.begin(at, key, call);
+        self.entries[at].begin.store(begin, Release);
+        self.end(at, answer);
+        self.entries[at].end.store(end, Release);
+    }
+
     /// Its operations, once their processes have ended. `died`: since when the process was dead whose last operation
     /// was that one.
     pub fn operations(&self, lane: usize, died: &[(usize, u64)]) -> Vec<Operation> {

@@ -181,6 +181,7 @@ fn find(broken: &defects::Broken, recorder: &mut Recorder, dice: &mut Dice, tall
     while start.elapsed() < HUNT {
         recordings += 1;
         let recorded = recorder.record(broken.setting, Duration::from_millis(1_500), dice.below(u64::MAX));
+        (tally.kills, tally.stops) = (tally.kills + recorded.kills, tally.stops + recorded.stops);
         if check(broken.setting.model, &recorded.operations, PATIENCE) == Verdict::Unexplained {
             let elapsed = start.elapsed();
             println!("{}: found in recording {recordings} after {elapsed:.1?}", broken.defect);

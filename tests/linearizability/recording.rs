@@ -43,6 +43,8 @@ struct Session<'a> {
     pids: Vec<i32>,
     died: Vec<Vec<(usize, u64)>>,
     recorded: Recorded,
+    /// Those on which workers run.
+    processors: libc::cpu_set_t,
 }
 
 impl Recorder<'_> {
@@ -52,7 +54,15 @@ impl Recorder<'_> {
         self.stores += 1;
         let recorded = Recorded { operations: Vec::new(), kills: 0, stops: 0, faults: Vec::new() };
         let (pids, died) = (vec![0; setting.workers], vec![Vec::new(); LANES]);
-        let mut session = Session { recorder: self, setting, dice: Dice::new(seed), pids, died, recorded };
+        let mut session = Session {
+            recorder: self,
+            setting,
+            dice: Dice::new(seed),
+            pids,
+            died,
+            recorded,
+            processors: part_processors(setting.weather),
+        };
         session.alone("founding the store", |worker| {
             found(worker.setting, &worker.path).unwrap_or_else(|error| panic!("{error:?}"));
         });
@@ -96,6 +106,8 @@ impl Session<'_> {
                 // SAFETY: a plain system call, and the environment of a process with one thread.
                 unsafe {
                     libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                    let all = self.processors;
+                    libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const all);
                     if let Some(defect) = defect {
                         std::env::set_var("SHMSYNC_BROKEN", defect);
                     }
@@ -177,7 +189,7 @@ impl Session<'_> {
             for lane in (0..self.setting.workers).rev() {
                 signal(self.pids[lane], libc::SIGCONT);
                 pause(Duration::from_micros(if lane == 0 {
-                    20 + self.dice.below(250)
+                    50 + self.dice.below(400)
                 } else {
                     30 + self.dice.below(20)
                 }));
@@ -201,6 +213,30 @@ impl Session<'_> {
                 self.died[lane].push((begun.wrapping_sub(1), now()));
             }
         }
+    }
+}
+
+/// Where each is to go on alone and at once, workers have a processor that nobody else of us is on. Theirs.
+fn part_processors(weather: Weather) -> libc::cpu_set_t {
+    use std::sync::OnceLock;
+    static ALL: OnceLock<libc::cpu_set_t> = OnceLock::new();
+    // SAFETY: the kernel fills or reads one structure, for which zeros are valid; numbers of processors are in range.
+    unsafe {
+        let all = *ALL.get_or_init(|| {
+            let mut all = std::mem::zeroed();
+            libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut all);
+            all
+        });
+        let (mut ours, mut theirs) = (all, all);
+        let numbers: Vec<usize> =
+            (0..libc::CPU_SETSIZE as usize).filter(|number| libc::CPU_ISSET(*number, &all)).collect();
+        if let ([first, .., last], Weather::Overtaken) = (&numbers[..], weather) {
+            (ours, theirs) = (std::mem::zeroed(), std::mem::zeroed());
+            libc::CPU_SET(*first, &mut ours);
+            libc::CPU_SET(*last, &mut theirs);
+        }
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const ours);
+        theirs
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Setting {
     /// Whether all values are as long as the longest.
     pub even: bool,
     pub weather: Weather,
-    /// Of equal answers in a row only the first ones are written down, and nobody rests.
+    /// Nobody rests.
     pub hot: bool,
 }
 

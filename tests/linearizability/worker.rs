@@ -1,12 +1,20 @@
 //! A process that is recorded: asks for things and writes down what it asked for and what was answered.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::atomic::Ordering::SeqCst, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::atomic::{
+        Ordering::{Relaxed, SeqCst},
+        fence,
+    },
+    time::Duration,
+};
 
 use shmsync::{ChangeKind, Result, Revision, Sync};
 
 use super::{
     dice::Dice,
-    log::{Lane, Log},
+    log::{Lane, Log, ROOM, now},
     model::Model,
     operation::{ACCOUNTS, Answer, Call},
     setting::Setting,
@@ -14,8 +22,11 @@ use super::{
 
 /// Watchers are the last lanes.
 const WATCHERS: usize = 2;
-/// Keys that change together with the one that is looked at.
-const COMPANIONS: u64 = 3;
+/// Words of the value that changes together with the one that is looked at: long enough to be stopped in the middle.
+const COMPANION: usize = 2_000;
+/// Keys that come and go together, and leave graves, and such that stay.
+const CHURNED: u64 = 5;
+const STAYING: u64 = 3;
 
 pub struct Worker {
     pub log: &'static Log,
@@ -30,11 +41,6 @@ struct Work<'a> {
     worker: &'a mut Worker,
     store: Sync,
     lane: &'static Lane,
-    /// What was written down last, and how often in a row.
-    last: Option<(usize, Call, Answer)>,
-    times: u32,
-    /// What was read last, as it was stored.
-    encoded: Vec<u8>,
 }
 
 fn name(key: usize) -> String {
@@ -49,7 +55,8 @@ fn account(number: usize) -> String {
 pub fn found(setting: &Setting, path: &PathBuf) -> Result<()> {
     let store = Sync::options().capacity(setting.capacity).open(path)?;
     let accounts = if setting.model == Model::Accounts { ACCOUNTS } else { 0 };
-    (0..accounts).try_for_each(|number| store.set(&account(number), &super::model::BALANCE).map(drop))
+    (0..accounts).try_for_each(|number| store.set(&account(number), &super::model::BALANCE).map(drop))?;
+    (0..STAYING).try_for_each(|number| store.set(&format!("staying/{number}"), &number).map(drop))
 }
 
 impl Worker {
@@ -91,7 +98,7 @@ impl Worker {
         let lane = &self.log.lanes[self.lane];
         let store = Sync::options().capacity(self.setting.capacity).open(&self.path);
         let store = store.unwrap_or_else(|error| panic!("open: {error:?}"));
-        Work { worker: self, store, lane, last: None, times: 0, encoded: Vec::new() }
+        Work { worker: self, store, lane }
     }
 }
 
@@ -119,22 +126,17 @@ impl Work<'_> {
 
     /// Does something between two looks at the clock, both written down.
     fn record(&mut self, key: usize, call: Call, act: impl FnOnce(&Sync) -> Result<Answer>) -> Answer {
-        let repeated = self.worker.setting.hot && self.times > 1;
-        let at = self.lane.len() - usize::from(repeated);
+        let at = self.lane.len();
         self.lane.begin(at, key, call);
         let answer = act(&self.store).unwrap_or_else(|error| Answer::Failed(error.kind()));
         self.lane.end(at, answer);
-        let is_look = matches!(call, Call::Get | Call::Look(_) | Call::Snapshot);
-        let this = is_look.then_some((key, call, answer));
-        self.times = if this.is_some() && this == self.last { self.times + 1 } else { 0 };
-        self.last = this;
         answer
     }
 
     fn one_thing(&mut self) {
         let (setting, key) = (self.worker.setting, self.key());
         match setting.model {
-            Model::Register if setting.keys == 1 && self.worker.lane > 0 => self.get_quickly(),
+            Model::Register if setting.keys == 1 && self.worker.lane > 0 => self.follow(),
             Model::Register if setting.keys == 1 => self.replace_all(),
             Model::Register | Model::Watched => self.use_register(key),
             Model::Integer => self.use_integer(key),
@@ -305,33 +307,41 @@ impl Work<'_> {
         let (value, setting) = (self.fresh(), self.worker.setting);
         self.record(0, Call::Set(value), |store| {
             store.transaction(|tx| {
-                // The first is sealed before all are committed.
+                // The first is sealed long before both are committed.
                 tx.set(&name(0), &shmsync::Value::Binary(bytes(value, setting)))?;
-                (0..COMPANIONS).try_for_each(|number| tx.set(&format!("later/{number}"), &vec![7_u64; 60]))
+                tx.set("later", &shmsync::Value::Binary(vec![7; COMPANION * 8]))
             })?;
             Ok(Answer::Done)
         });
-        if self.dice().below(3) == 0 {
-            let key = format!("churned/{}", self.dice().below(1000));
-            let put = self.store.set(&key, &vec![7_u64; 200]);
-            let _ = put.and_then(|_| self.store.remove(&key));
+        if self.dice().below(6) == 0 {
+            let first = self.dice().below(1 << 30);
+            let names: Vec<String> = (first..first + CHURNED).map(|number| format!("churned/{number}")).collect();
+            names.iter().for_each(|name| drop(self.store.set(name, &vec![7_u64; 200])));
+            names.iter().for_each(|name| drop(self.store.remove(name)));
         }
     }
 
-    /// Looks at a value without much ado, so that a reader is in the middle of it most of the time.
-    fn get_quickly(&mut self) {
-        let mut encoded = std::mem::take(&mut self.encoded);
-        self.record(0, Call::Get, |store| {
-            if store.read_encoded(KEY_0, &mut encoded)?.is_none() {
-                return Ok(Answer::Value(None));
-            }
+    /// Looks at a value all the time, without much ado, so that a reader is in the middle of it most of the time. Only
+    /// what is new is written down.
+    fn follow(&mut self) {
+        let (mut encoded, mut last) = (Vec::new(), 0);
+        while self.worker.log.over.load(Relaxed) == 0 && self.lane.len() < ROOM {
+            let begin = now();
+            fence(SeqCst);
+            let found = self.store.read_encoded(KEY_0, &mut encoded);
             // A head of two bytes, then words that are all the same.
-            let words = &encoded[2..];
-            let is_whole = words.len() > 8 && words[8..] == words[..words.len() - 8];
-            let value = words.first_chunk().map(|word| i64::from_le_bytes(*word));
-            Ok(if is_whole { Answer::Value(value) } else { Answer::Torn })
-        });
-        self.encoded = encoded;
+            if encoded.len() > 10 && encoded[2..10] == i64::to_le_bytes(last) && matches!(found, Ok(Some(_))) {
+                continue;
+            }
+            let end = now();
+            let answer = match found {
+                Err(error) => Answer::Failed(error.kind()),
+                Ok(None) => Answer::Value(None),
+                Ok(Some(_)) => value(encoded.get(2..).unwrap_or_default(), self.worker.setting),
+            };
+            last = if let Answer::Value(Some(value)) = answer { value } else { 0 };
+            self.lane.add((0, Call::Get), answer, (begin, end));
+        }
     }
 }
 
