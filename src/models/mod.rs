@@ -12,5 +12,6 @@ mod deaths;
 mod gate;
 mod locks;
 mod readers;
+mod recoverers;
 mod transactions;
 mod waiting;

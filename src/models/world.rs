@@ -256,6 +256,13 @@ impl Model {
         Self { capacity, image: prepared(capacity, prepare), preemptions: 2, naps_end: true, order: Order::None }
     }
 
+    /// The same world after somebody has died in that, before that store.
+    pub(super) fn after_death(&self, slot: u32, stores: u64, act: impl FnOnce(&Process)) -> Self {
+        let world = World::plain(self.capacity, &self.image);
+        world.process(slot).dying_at(stores, act);
+        Self { image: world.image(), ..self.clone() }
+    }
+
     /// How sequentially consistent accesses get one order; without it, less is promised than really is.
     pub(super) fn ordered(mut self, order: Order) -> Self {
         self.order = order;

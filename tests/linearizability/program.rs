@@ -29,7 +29,7 @@ use setting::{SETTINGS, Setting};
 /// How long a verdict on one recording may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a defect may stay unseen.
-const HUNT: Duration = Duration::from_secs(60);
+const HUNT: Duration = Duration::from_secs(180);
 
 /// What the command line asks for.
 struct Asked {
