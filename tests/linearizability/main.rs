@@ -12,6 +12,8 @@
 //! | `operation.rs` | what a process asks for, and what the store answers |
 //! | `log.rs` | where processes write that down, so that nothing is lost when they are killed |
 //! | `worker.rs` | a process that is recorded |
+//! | `overtaken.rs` | processes of which each overtakes the others in the middle of something |
+//! | `setting.rs` | what is recorded |
 //! | `recording.rs` | starts, stops, kills them; makes a history of what they wrote |
 //! | `model.rs` | what a register, an integer, … does, if one thing happens after another |
 //! | `checker.rs` | whether some order explains a history |

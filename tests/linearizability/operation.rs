@@ -80,6 +80,9 @@ impl fmt::Debug for Operation {
         let Self { lane, key, call, answer, begin, end } = self;
         match answer {
             Some(answer) => write!(f, "{begin:>12}..{end:<12} lane {lane}, key {key}: {call:?} -> {answer:?}"),
+            None if *end == u64::MAX => {
+                write!(f, "{begin:>12}..{:<12} lane {lane}, key {key}: {call:?} is under way", "")
+            }
             None => write!(f, "{begin:>12}..{end:<12} lane {lane}, key {key}: {call:?} and was killed"),
         }
     }

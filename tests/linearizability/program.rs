@@ -8,6 +8,7 @@ mod dice;
 mod log;
 mod model;
 mod operation;
+mod overtaken;
 mod recording;
 mod setting;
 mod window;

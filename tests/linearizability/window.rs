@@ -68,7 +68,8 @@ fn without_reads(mut part: Vec<Operation>, is_bad: impl Fn(&[Operation]) -> bool
 /// From what the first read that is left may have seen, to the end.
 fn shown(mut part: Vec<Operation>) -> Vec<Operation> {
     part.sort_by_key(|operation| operation.end);
-    let first = part.iter().find(|operation| operation.is_read()).map_or(0, |operation| operation.begin);
+    let first =
+        part.iter().find(|operation| operation.is_read()).or(part.last()).map_or(0, |operation| operation.begin);
     let before = part.iter().filter(|operation| operation.end < first).count();
     part.drain(..before.saturating_sub(2).max(part.len().saturating_sub(LINES)));
     part

@@ -1,20 +1,12 @@
 //! A process that is recorded: asks for things and writes down what it asked for and what was answered.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::atomic::{
-        Ordering::{Relaxed, SeqCst},
-        fence,
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::atomic::Ordering::SeqCst, time::Duration};
 
 use shmsync::{ChangeKind, Result, Revision, Sync};
 
 use super::{
     dice::Dice,
-    log::{Lane, Log, ROOM, now},
+    log::{Lane, Log},
     model::Model,
     operation::{ACCOUNTS, Answer, Call},
     setting::Setting,
@@ -22,12 +14,10 @@ use super::{
 
 /// Watchers are the last lanes.
 const WATCHERS: usize = 2;
-/// Words of the value that changes together with the one that is looked at: long enough to be stopped in the middle.
-const COMPANION: usize = 2_000;
-/// Keys that come and go together, and leave graves, and such that stay.
-const CHURNED: u64 = 5;
+/// Keys that stay where others come and go.
 const STAYING: u64 = 3;
 
+/// Who is to be recorded.
 pub struct Worker {
     pub log: &'static Log,
     pub setting: &'static Setting,
@@ -37,13 +27,13 @@ pub struct Worker {
 }
 
 /// A worker at work.
-struct Work<'a> {
-    worker: &'a mut Worker,
-    store: Sync,
-    lane: &'static Lane,
+pub(super) struct Work<'a> {
+    pub(super) worker: &'a mut Worker,
+    pub(super) store: Sync,
+    pub(super) lane: &'static Lane,
 }
 
-fn name(key: usize) -> String {
+pub(super) fn name(key: usize) -> String {
     format!("key/{key}")
 }
 
@@ -110,7 +100,7 @@ impl Work<'_> {
         self.worker.log.over.load(SeqCst) != 0 || self.worker.log.is_full()
     }
 
-    fn dice(&mut self) -> &mut Dice {
+    pub(super) fn dice(&mut self) -> &mut Dice {
         &mut self.worker.dice
     }
 
@@ -120,12 +110,12 @@ impl Work<'_> {
     }
 
     /// A value that nobody else writes.
-    fn fresh(&self) -> i64 {
+    pub(super) fn fresh(&self) -> i64 {
         (self.worker.lane as i64 + 1) << 40 | (self.lane.serial.fetch_add(1, SeqCst) + 1) as i64
     }
 
     /// Does something between two looks at the clock, both written down.
-    fn record(&mut self, key: usize, call: Call, act: impl FnOnce(&Sync) -> Result<Answer>) -> Answer {
+    pub(super) fn record(&mut self, key: usize, call: Call, act: impl FnOnce(&Sync) -> Result<Answer>) -> Answer {
         let at = self.lane.len();
         self.lane.begin(at, key, call);
         let answer = act(&self.store).unwrap_or_else(|error| Answer::Failed(error.kind()));
@@ -301,65 +291,15 @@ impl Work<'_> {
             }
         }
     }
-
-    /// In one transaction several keys, now and then others that come and go, so that the index is replaced.
-    fn replace_all(&mut self) {
-        let (value, setting) = (self.fresh(), self.worker.setting);
-        self.record(0, Call::Set(value), |store| {
-            store.transaction(|tx| {
-                // The first is sealed long before both are committed.
-                tx.set(&name(0), &shmsync::Value::Binary(bytes(value, setting)))?;
-                tx.set("later", &shmsync::Value::Binary(vec![7; COMPANION * 8]))
-            })?;
-            Ok(Answer::Done)
-        });
-        if self.dice().below(6) == 0 {
-            let first = self.dice().below(1 << 30);
-            let names: Vec<String> = (first..first + CHURNED).map(|number| format!("churned/{number}")).collect();
-            names.iter().for_each(|name| drop(self.store.set(name, &vec![7_u64; 200])));
-            names.iter().for_each(|name| drop(self.store.remove(name)));
-        }
-    }
-
-    /// Looks at a value all the time, without much ado, so that a reader is in the middle of it most of the time. Only
-    /// what is new is written down.
-    fn follow(&mut self) {
-        let (mut encoded, mut last, mut begin, mut looks) = (Vec::new(), 0, 0, 0_u32);
-        while self.worker.log.over.load(Relaxed) == 0 && self.lane.len() < ROOM {
-            // Clocks and fences would take most of the time. Whoever says that it began earlier claims less.
-            if looks.is_multiple_of(32) {
-                begin = now();
-                fence(SeqCst);
-            }
-            looks = looks.wrapping_add(1);
-            let found = self.store.read_encoded(KEY_0, &mut encoded);
-            // A head of two bytes, then words that are all the same.
-            if encoded.len() > 10 && encoded[2..10] == i64::to_le_bytes(last) && matches!(found, Ok(Some(_))) {
-                continue;
-            }
-            let end = now();
-            let answer = match found {
-                Err(error) => Answer::Failed(error.kind()),
-                Ok(None) => Answer::Value(None),
-                Ok(Some(_)) => value(encoded.get(2..).unwrap_or_default(), self.worker.setting),
-            };
-            last = if let Answer::Value(Some(value)) = answer { value } else { 0 };
-            self.lane.add((0, Call::Get), answer, (begin, end));
-            looks = 0;
-        }
-    }
 }
 
-/// The only key, where there is only one.
-const KEY_0: &str = "key/0";
-
 /// Bytes that say their number, and whether they belong together.
-fn bytes(value: i64, setting: &Setting) -> Vec<u8> {
+pub(super) fn bytes(value: i64, setting: &Setting) -> Vec<u8> {
     let shorter = if setting.even { 0 } else { (value as u64).wrapping_mul(0x9E37_79B9) % setting.longest };
     value.to_le_bytes().repeat((setting.longest - shorter) as usize)
 }
 
-fn value(found: &[u8], setting: &Setting) -> Answer {
+pub(super) fn value(found: &[u8], setting: &Setting) -> Answer {
     let first = found.first_chunk::<8>().map(|first| i64::from_le_bytes(*first));
     match first {
         Some(value) if bytes(value, setting) == found => Answer::Value(Some(value)),
