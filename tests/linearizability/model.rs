@@ -77,7 +77,7 @@ fn register(value: Option<i64>, call: Call, answer: Option<Answer>) -> Option<Op
 
 fn watched(value: Option<i64>, call: Call, answer: Option<Answer>) -> Option<Option<i64>> {
     let Call::Next(told) = call else { return register(value, call, answer) };
-    (value != told && fits(answer, Answer::Value(value))).then_some(value)
+    (told != Some(value) && fits(answer, Answer::Value(value))).then_some(value)
 }
 
 fn integer(value: Option<i64>, call: Call, answer: Option<Answer>) -> Option<Option<i64>> {

@@ -31,8 +31,9 @@ pub enum Call {
     ReadInside,
     /// All accounts, in a snapshot.
     Snapshot,
-    /// The next change of a watch that was last told of this.
-    Next(Option<i64>),
+    /// The next change of a watch that was last told of this; of nothing yet, when it has just begun. What was there
+    /// then and is removed is told as removed, too.
+    Next(Option<Option<i64>>),
 }
 
 /// What the store answers.

@@ -16,6 +16,8 @@ use super::{
 
 /// Whoever takes longer to end hangs: every bound of the store is far below.
 const BOUND: Duration = Duration::from_secs(40);
+/// Deaths that belong to a recording.
+const LEAST: u64 = 20;
 
 /// A history, and what happened to those who made it.
 pub struct Recorded {
@@ -67,8 +69,10 @@ impl Recorder<'_> {
             found(worker.setting, &worker.path).unwrap_or_else(|error| panic!("{error:?}"));
         });
         (0..setting.workers).for_each(|lane| session.spawn(lane));
-        let end = Instant::now() + time;
-        while Instant::now() < end && !self.log.is_full() {
+        let begun = Instant::now();
+        // On a busy machine it takes longer until enough have died.
+        let goes_on = |kills| begun.elapsed() < time || kills < LEAST && begun.elapsed() < 4 * time;
+        while goes_on(session.recorded.kills) && !self.log.is_full() {
             match setting.weather {
                 Weather::Rough => session.be_rough(),
                 Weather::Overtaken => session.overtake(),
@@ -171,7 +175,7 @@ impl Session<'_> {
         let lane = self.dice.below(self.setting.workers as u64) as usize;
         stop(self.pids[lane]);
         let is_busy = self.recorder.log.lanes[lane].is_busy();
-        if self.dice.below(if is_busy { 2 } else { 12 }) == 0 {
+        if is_busy || self.dice.below(12) == 0 {
             self.kill(lane);
             return self.spawn(lane);
         }

@@ -60,7 +60,7 @@ impl Worker {
         }
         while !work.is_over() {
             work.one_thing();
-            if !setting.hot && work.dice().below(10) == 0 {
+            if !setting.hot && work.dice().below(5) == 0 {
                 std::thread::sleep(Duration::from_micros(50 + work.dice().below(300)));
             }
         }
@@ -286,7 +286,7 @@ impl Work<'_> {
             };
             self.lane.end(at, answer);
             match answer {
-                Answer::Value(value) if value.is_none_or(|value| value < LAST) => told = value,
+                Answer::Value(value) if value.is_none_or(|value| value < LAST) => told = Some(value),
                 _ => return,
             }
         }
