@@ -150,7 +150,7 @@ fn accounts() -> Vec<(&'static str, Vec<Line>)> {
 }
 
 fn watched() -> Vec<(&'static str, Vec<Line>)> {
-    let next = |begin, end, told, value| done(begin, end, Next(told.map(Some)), Value(value));
+    let next = |begin, end, told: Option<i64>, value| done(begin, end, Next(told.map(Some)), Value(value));
     vec![
         (
             "told of what was over before",
