@@ -13,8 +13,10 @@ mod linux {
     type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + std::marker::Sync>>;
 
     async fn readable(descriptor: OwnedFd) -> Outcome {
-        // Only read for: the library lowers it when what it stands for was taken.
-        AsyncFd::with_interest(descriptor, Interest::READABLE)?.readable().await?.retain_ready();
+        // SAFETY: the descriptor is open for as long as it is owned.
+        let descriptor = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?;
+        // Only waited for: the library lowers it when what it stands for was taken.
+        descriptor.readable().await?.retain_ready();
         Ok(())
     }
 

@@ -89,7 +89,7 @@ pub const FORMAT: u32 = 1;
 
 /// The long texts, compiled in, so that what they show is tested and what they link to exists.
 pub mod _documentation {
-    #[doc = "[format]: crate::_documentation::format\n\n"]
+    #[doc = "[format]: crate::_documentation::format\n[coordination]: crate::_documentation::coordination\n\n"]
     #[doc = include_str!("../docs/design.md")]
     pub mod design {}
 

@@ -73,7 +73,8 @@ fn a_slow_holder_makes_nobody_wait_for_more_than_all_others() {
     gaps.sort_unstable();
     println!("{} turns, the longest gaps {:?}", turns.len(), &gaps[gaps.len().saturating_sub(10)..]);
     assert!(gaps.len() > 100, "only {} turns", gaps.len());
-    assert!(gaps[gaps.len() * 95 / 100] <= 8 && gaps[gaps.len() - 1] <= 16, "somebody was overtaken: {gaps:?}");
+    let (most, longest) = (gaps[gaps.len() * 95 / 100], gaps[gaps.len() - 1]);
+    assert!(most <= 8 && longest <= 16, "somebody was overtaken: {longest} turns, and {most} within 95 of 100");
 }
 
 #[test]
