@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses a part of it")]
 
 mod child;
+mod dice;
 mod forked;
 pub mod region;
 mod steps;
@@ -19,6 +20,7 @@ use std::{
 };
 
 pub use child::{Child, die_with_parent, hear, role, say};
+pub use dice::Dice;
 pub use forked::{Forked, fork};
 use shmsync::{Error, ErrorKind, Options, Sync};
 pub use steps::{assert_whole, work};
@@ -138,27 +140,12 @@ pub fn parsed<T: std::str::FromStr>(arguments: &[String], index: usize) -> T {
     arguments[index].parse().unwrap_or_else(|_| panic!("argument {index} is {:?}", arguments[index]))
 }
 
-/// A small random number generator.
-pub struct Dice(u64);
-
 impl Dice {
     /// Seeded from `SHMSYNC_SEED` or the clock; the seed is printed.
     pub fn roll(test: &str) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
         let seed = number("SHMSYNC_SEED", now);
         println!("{test}: SHMSYNC_SEED={seed}");
-        Self(seed)
-    }
-
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// A number below `end`.
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % end
+        Self::new(seed)
     }
 }

@@ -4,8 +4,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use shmsync::{Lifetime, Options, Sync};
 
-use super::fillings::{brimful, closed, crowded, deserted, full, many, mortal, spread, three};
-use super::lock_operations::locks;
+use super::fillings::{full, spread, three};
 
 /// What survivors may see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +30,7 @@ pub enum Others {
     Parent,
 }
 
-type Prepared = Box<dyn FnOnce()>;
+pub type Prepared = Box<dyn FnOnce()>;
 
 /// One operation.
 #[derive(Clone, Copy)]
@@ -54,10 +53,10 @@ pub struct Operation {
     pub changes: bool,
 }
 
-const KIB: u64 = 1 << 10;
-const SMALL: u64 = 256 * KIB;
+pub const KIB: u64 = 1 << 10;
+pub const SMALL: u64 = 256 * KIB;
 /// Eight shards.
-const WIDE: u64 = 8 << 20;
+pub const WIDE: u64 = 8 << 20;
 
 /// As all processes here open stores: without a thread, so that each has one.
 pub fn options() -> Options {
@@ -94,14 +93,13 @@ macro_rules! on_store {
         }
     };
 }
-
 pub(crate) use on_store;
 
-fn pairs(range: std::ops::Range<u32>) -> BTreeMap<String, u32> {
+pub fn pairs(range: std::ops::Range<u32>) -> BTreeMap<String, u32> {
     range.map(|key| (format!("k/{key}"), key + 1000)).collect()
 }
 
-fn with_thread(path: &Path, _: Option<Sync>) -> Prepared {
+pub fn with_thread(path: &Path, _: Option<Sync>) -> Prepared {
     let store = Sync::options().open(path).unwrap();
     // Long enough for the thread to say who it is.
     std::thread::sleep(Duration::from_millis(15));
@@ -112,10 +110,10 @@ fn with_thread(path: &Path, _: Option<Sync>) -> Prepared {
 }
 
 /// Long enough for many words.
-const VALUE: &str = "A value must have some length, or a set of it would have too few stores in which to die half done. \
+pub const VALUE: &str = "A value must have some length, or a set of it would have too few stores in which to die half done. \
     So this one goes on for a while, says nothing of interest, and ends when two hundred bytes are full.";
 
-fn encoded() -> Vec<u8> {
+pub fn encoded() -> Vec<u8> {
     // A string of 200 bytes.
     [&[0xd9, 200], [b'x'; 200].as_slice()].concat()
 }
@@ -129,159 +127,11 @@ pub const RECOVERY: Operation = Operation {
 };
 
 pub fn operations() -> Vec<Operation> {
-    let mut all = single();
+    let mut all = super::single::single();
     all.extend(several());
-    all.extend(whole());
+    all.extend(super::whole::whole());
+    all.extend(super::lock_operations::locks());
     all
-}
-
-fn single() -> Vec<Operation> {
-    vec![
-        Operation {
-            name: "set, insert",
-            covers: &["Sync::set", "Sync::set_bytes"],
-            prepare: on_store!(store => store.set_bytes("new", &[2; 200]).unwrap()),
-            least: 50,
-            ..BASE
-        },
-        Operation {
-            name: "set, overwrite small",
-            prepare: on_store!(store => store.set_bytes("a", &[2; 200]).unwrap()),
-            least: 50,
-            ..BASE
-        },
-        Operation {
-            name: "set, overwrite large",
-            before: Some(|store| assert!(store.set_bytes("a", &[1; 9000]).is_ok())),
-            prepare: on_store!(store => store.set_bytes("a", &[2; 9000]).unwrap()),
-            least: 50,
-            ..BASE
-        },
-        Operation {
-            name: "set, overwrite in another size",
-            prepare: on_store!(store => store.set_bytes("a", &[2; 800]).unwrap()),
-            least: 50,
-            ..BASE
-        },
-        Operation {
-            name: "set, the index grows",
-            before: Some(crowded),
-            prepare: on_store!(store => store.set_bytes("new", &[2; 200]).unwrap()),
-            least: 50,
-            ..BASE
-        },
-        Operation {
-            name: "set, the file grows",
-            before: Some(brimful),
-            prepare: on_store!(store => store.set_bytes("new", &[2; 6000]).unwrap()),
-            least: 50,
-            grows: true,
-            ..BASE
-        },
-        Operation {
-            name: "set, full: a new key",
-            changes: false,
-            capacity: 128 * KIB,
-            before: Some(full),
-            prepare: on_store!(store => store.set_bytes("new", &[2; 3000]).unwrap_err()),
-            least: 20,
-            ..BASE
-        },
-        Operation {
-            name: "set, full: a larger value",
-            changes: false,
-            capacity: 128 * KIB,
-            before: Some(full),
-            prepare: on_store!(store => store.set_bytes("a", &[2; 9000]).unwrap_err()),
-            least: 20,
-            ..BASE
-        },
-        Operation {
-            name: "set, with a lifetime",
-            covers: &["Sync::set_with"],
-            prepare: on_store!(store => store.set_with("a", &VALUE, Lifetime::Ttl(Duration::from_secs(3600))).unwrap()),
-            least: 50,
-            ..BASE
-        },
-        Operation {
-            name: "set, as long as the process lives",
-            prepare: on_store!(store => store.set_with("a", &VALUE, Lifetime::Process).unwrap()),
-            least: 50,
-            ..BASE
-        },
-        Operation {
-            name: "set, encoded",
-            covers: &["Sync::set_encoded"],
-            prepare: on_store!(store => store.set_encoded("a", &encoded()).unwrap()),
-            least: 50,
-            ..BASE
-        },
-        Operation { name: "set, beside a watching thread", prepare: with_thread, least: 50, ..BASE },
-        Operation {
-            name: "set, burying the dead",
-            before: Some(mortal),
-            prepare: on_store!(store => (0..6).for_each(|_| assert!(store.set("a", &2).is_ok()))),
-            sees: Sees::EachOldOrNew,
-            least: 50,
-            ..BASE
-        },
-        Operation {
-            name: "set, first use in a forked child",
-            prepare: on_store!(store => store.set("a", &VALUE).unwrap()),
-            others: Others::Parent,
-            least: 50,
-            ..BASE
-        },
-        Operation {
-            name: "compare and set",
-            covers: &["Sync::compare_and_set"],
-            prepare: |path, _| {
-                let store = open(path);
-                let (_, seen) = store.get_versioned::<i64>("n").unwrap().unwrap();
-                Box::new(move || {
-                    store.compare_and_set("n", Some(seen), &2).unwrap().unwrap();
-                    std::mem::forget(store);
-                })
-            },
-            ..BASE
-        },
-        Operation {
-            name: "remove",
-            covers: &["Sync::remove"],
-            prepare: on_store!(store => store.remove("b").unwrap()),
-            ..BASE
-        },
-        Operation {
-            name: "remove, the index shrinks",
-            before: Some(deserted),
-            prepare: on_store!(store => store.remove("k/1").unwrap()),
-            ..BASE
-        },
-        Operation {
-            name: "increment",
-            covers: &["Integer::increment"],
-            prepare: on_store!(store => store.integer("n").increment(1).unwrap()),
-            ..BASE
-        },
-        Operation {
-            name: "decrement, from nothing",
-            covers: &["Integer::decrement"],
-            prepare: on_store!(store => store.integer("new").decrement(1).unwrap()),
-            ..BASE
-        },
-        Operation {
-            name: "integer, set",
-            covers: &["Integer::set"],
-            prepare: on_store!(store => store.integer("n").set(1 << 40).unwrap()),
-            ..BASE
-        },
-        Operation {
-            name: "integer, remove",
-            covers: &["Integer::remove"],
-            prepare: on_store!(store => store.integer("n").remove().unwrap()),
-            ..BASE
-        },
-    ]
 }
 
 fn several() -> Vec<Operation> {
@@ -355,165 +205,6 @@ fn several() -> Vec<Operation> {
                 tx.set("a", &"x".repeat(2000))?;
                 tx.set("new", &"x".repeat(2000))
             }).unwrap_err()),
-            ..BASE
-        },
-    ]
-}
-
-fn whole() -> Vec<Operation> {
-    let mut all = vec![
-        Operation {
-            name: "replace all",
-            covers: &["Sync::replace_all"],
-            before: Some(many),
-            prepare: on_store!(store => store.replace_all("k/", &pairs(30..60)).unwrap()),
-            ..BASE
-        },
-        Operation {
-            name: "replace all, eight shards",
-            covers: &["Sync::replace_all_encoded"],
-            capacity: WIDE,
-            before: Some(many),
-            prepare: |path, _| {
-                let store = open(path);
-                let mut entries = store.read_all_encoded("k/").unwrap();
-                entries.retain(|entry| entry.key.ends_with('1') || entry.key.ends_with('2'));
-                entries.iter_mut().for_each(|entry| entry.value = vec![3]);
-                Box::new(move || {
-                    store.replace_all_encoded("k/", &entries).unwrap();
-                    std::mem::forget(store);
-                })
-            },
-            ..BASE
-        },
-        Operation {
-            name: "clear",
-            covers: &["Sync::clear"],
-            before: Some(many),
-            prepare: on_store!(store => store.clear().unwrap()),
-            ..BASE
-        },
-        Operation {
-            name: "watch a key",
-            changes: false,
-            covers: &["Sync::watch", "Sync::watch_keys", "Watch::next_timeout", "Watch::next_deadline"],
-            prepare: on_store!(store => {
-                let mut watch = store.watch("a").unwrap();
-                while watch.next_timeout(Duration::from_millis(1)).unwrap().is_some() {}
-                drop(watch);
-            }),
-            ..BASE
-        },
-        Operation {
-            name: "watch a prefix",
-            changes: false,
-            covers: &["Sync::watch_prefix"],
-            prepare: on_store!(store => {
-                let mut watch = store.watch_prefix("").unwrap();
-                while watch.next_timeout(Duration::from_millis(1)).unwrap().is_some() {}
-                drop(watch);
-            }),
-            ..BASE
-        },
-        Operation {
-            name: "flush",
-            changes: false,
-            covers: &["Sync::flush"],
-            prepare: on_store!(store => store.flush().unwrap()),
-            ..BASE
-        },
-    ];
-    all.extend(exclusive());
-    all.extend(locks());
-    all.extend(comings_and_goings());
-    all
-}
-
-fn exclusive() -> Vec<Operation> {
-    vec![
-        Operation {
-            name: "exclusive",
-            covers: &["Sync::exclusive", "Sync::try_exclusive", "Sync::exclusive_timeout", "Sync::exclusive_deadline"],
-            prepare: on_store!(store => {
-                let inside = store.exclusive().unwrap();
-                inside.set("a", &2).unwrap();
-                inside.set("b", &2).unwrap();
-            }),
-            sees: Sees::EachOldOrNew,
-            ..BASE
-        },
-        Operation {
-            name: "exclusive, after a dead holder",
-            changes: false,
-            before: Some(closed),
-            prepare: on_store!(store => drop(store.exclusive().unwrap())),
-            ..BASE
-        },
-        Operation {
-            name: "force open",
-            changes: false,
-            covers: &["Sync::force_open"],
-            before: Some(closed),
-            prepare: on_store!(store => assert!(store.force_open().unwrap())),
-            ..BASE
-        },
-    ]
-}
-
-fn comings_and_goings() -> Vec<Operation> {
-    let attach: fn(&Path, Option<Sync>) -> Prepared = |path, _| {
-        let path = path.to_owned();
-        Box::new(move || std::mem::forget(open(&path)))
-    };
-    vec![
-        Operation { name: "attach, alone", changes: false, others: Others::Nobody, prepare: attach, ..BASE },
-        Operation {
-            name: "attach, not alone",
-            changes: false,
-            covers: &["Sync::open", "Options::open"],
-            others: Others::Always,
-            prepare: attach,
-            ..BASE
-        },
-        Operation {
-            name: "attach, first creation",
-            changes: false,
-            before: None,
-            others: Others::Nobody,
-            prepare: |path, _| {
-                let path = path.to_owned();
-                Box::new(move || std::mem::forget(options().capacity(SMALL).open(path).unwrap()))
-            },
-            sees: Sees::Gone,
-            ..BASE
-        },
-        Operation {
-            name: "leave",
-            changes: false,
-            covers: &["Sync::close"],
-            prepare: |path, _| {
-                let store = open(path);
-                store.set_with("mine", &1, Lifetime::Process).unwrap();
-                Box::new(move || store.close().unwrap())
-            },
-            sees: Sees::EachOldOrNew,
-            ..BASE
-        },
-        Operation {
-            name: "destroy",
-            covers: &["Sync::destroy"],
-            prepare: on_store!(store => store.destroy().unwrap()),
-            sees: Sees::Gone,
-            ..BASE
-        },
-        Operation {
-            name: "destroy by name",
-            covers: &["Options::destroy"],
-            prepare: |path, _| {
-                let path = path.to_owned();
-                Box::new(move || options().destroy(path).unwrap())
-            },
-            sees: Sees::Gone,
             ..BASE
         },
     ]

@@ -1,6 +1,9 @@
 //! The program: what is asked for, what came of it.
 
 mod api;
+#[path = "../common/arguments.rs"]
+mod arguments;
+#[path = "../common/dice.rs"]
 mod dice;
 mod explore;
 mod fillings;
@@ -9,15 +12,14 @@ mod image;
 mod lock_operations;
 mod operations;
 mod recovery;
+mod single;
 mod survivor;
 mod trace;
+mod whole;
 
-use std::{
-    path::Path,
-    process::ExitCode,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{path::Path, process::ExitCode, time::Instant};
 
+use arguments::Arguments;
 use explore::{Effort, Report, Site};
 
 /// Millions of instructions, each of which is a stop: minutes.
@@ -32,26 +34,14 @@ struct Asked {
 
 impl Asked {
     fn parse() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
-        let mut effort = Effort { all: false, random: 40, in_loops: 12, at_most: 400, seed: now };
-        let mut long = std::env::var_os("SHMSYNC_LONG").is_some_and(|value| value == "1");
-        let mut names = Vec::new();
-        let mut words = std::env::args().skip(1);
-        while let Some(word) = words.next() {
-            match word.as_str() {
-                "--all" => effort.all = true,
-                "--long" => long = true,
-                "--seed" => effort.seed = words.next().and_then(|text| text.parse().ok()).unwrap_or(now),
-                // What cargo passes to every test.
-                flag if flag.starts_with('-') => {}
-                name => names.push(name.to_owned()),
-            }
-        }
-        long |= effort.all;
-        if long {
-            (effort.random, effort.in_loops, effort.at_most) = (200, 60, usize::MAX);
-        }
-        Self { effort, long, names }
+        let mut words = Arguments::of_this_process();
+        let (all, seed) = (words.flag("--all"), words.seed());
+        let long = words.flag("--long") || all || std::env::var_os("SHMSYNC_LONG").is_some_and(|value| value == "1");
+        let effort = match long {
+            true => Effort { all, random: 200, in_loops: 60, at_most: usize::MAX, seed },
+            false => Effort { all, random: 40, in_loops: 12, at_most: 400, seed },
+        };
+        Self { effort, long, names: words.names() }
     }
 
     fn wants(&self, name: &str) -> bool {

@@ -1,9 +1,11 @@
 //! The program: what is asked for, what came of it.
 
+#[path = "../common/arguments.rs"]
+mod arguments;
 mod board;
 mod check;
 mod dead;
-#[path = "../kill_points/dice.rs"]
+#[path = "../common/dice.rs"]
 mod dice;
 #[path = "../kill_points/helper.rs"]
 mod helper;
@@ -16,9 +18,10 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::atomic::Ordering::SeqCst,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
+use arguments::Arguments;
 use board::Board;
 use dead::{CLASSES, Class};
 use dice::Dice;
@@ -38,22 +41,12 @@ struct Asked {
 impl Asked {
     /// `None` when a name was given that is not ours: cargo passes filters to every test.
     fn parse() -> Option<Self> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64);
-        let mut asked = Self { kills: u64::MAX, seconds: 50, seed: now, round: String::new(), complete: true };
-        let mut words = std::env::args().skip(1);
-        while let Some(word) = words.next() {
-            let mut number = || words.next().and_then(|text| text.parse().ok());
-            match word.as_str() {
-                "--kills" => (asked.kills, asked.seconds) = (number()?, u64::MAX / 4),
-                "--seconds" => asked.seconds = number()?,
-                "--seed" => asked.seed = number()?,
-                "--round" => (asked.round, asked.complete) = (words.next()?, false),
-                flag if flag.starts_with('-') => {}
-                name if "storm".contains(name) => {}
-                _ => return None,
-            }
-        }
-        Some(asked)
+        let mut words = Arguments::of_this_process();
+        let (kills, seed, round) = (words.number("--kills"), words.seed(), words.value("--round"));
+        let seconds = words.number("--seconds").unwrap_or(if kills.is_some() { u64::MAX / 4 } else { 50 });
+        let (kills, complete) = (kills.unwrap_or(u64::MAX), round.is_none());
+        let is_meant = words.names().iter().all(|name| "storm".contains(name.as_str()));
+        is_meant.then(|| Self { kills, seconds, seed, round: round.unwrap_or_default(), complete })
     }
 }
 
