@@ -100,6 +100,12 @@ run_benches_once() {
     cargo test --locked --quiet --package shmsync --bench store -- --test
 }
 
+# Every interleaving and every point of death, in small worlds. A build of its own: another `cfg` makes all others anew.
+check_models() {
+    RUSTFLAGS="--cfg loom" CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=0 \
+        cargo test --locked --quiet --release --package shmsync --lib --target-dir "${CARGO_TARGET_DIR:-target}/models" -- loom_
+}
+
 # As on a system without regions: the unit tests, with the suite for drivers on `memory:`.
 test_portable_build() {
     local program
@@ -150,6 +156,7 @@ run "documentation" document
 run "building the tests" cargo test --locked --quiet --workspace --all-features --no-run
 run "tests" cargo test --locked --workspace --all-features
 run "figures in the README" check_figures
+run "models" check_models
 run "examples" run_examples
 run "benches, once" run_benches_once
 run "as elsewhere than on Linux" test_portable_build

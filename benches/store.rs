@@ -158,3 +158,27 @@ fn beside_increment_of_a_file_under_flock(bencher: Bencher<'_, '_>) {
         writeln!(file, "{next}").expect("written");
     });
 }
+
+/// A named lock that nobody else wants, taken and given back. Beside it: `flock_pair`.
+#[divan::bench(args = DRIVERS)]
+fn lock_pair(bencher: Bencher, driver: &str) {
+    let subject = Subject::new(driver);
+    let lock = subject.store.lock("k").expect("a lock");
+    bencher.bench_local(|| drop(black_box(lock.acquire().expect("the lock"))));
+}
+
+/// The same with a time limit: two entries instead of one.
+#[divan::bench(args = DRIVERS)]
+fn lock_pair_with_ttl(bencher: Bencher, driver: &str) {
+    let subject = Subject::new(driver);
+    let lock = subject.store.lock("k").expect("a lock").ttl(Duration::from_secs(60));
+    bencher.bench_local(|| drop(black_box(lock.acquire().expect("the lock"))));
+}
+
+/// A leader asks whether it leads.
+#[divan::bench(args = DRIVERS)]
+fn is_revoked(bencher: Bencher, driver: &str) {
+    let subject = Subject::new(driver);
+    let leadership = subject.store.leader("g").expect("a group").elect("me").expect("an election");
+    bencher.bench_local(|| black_box(&leadership).is_revoked());
+}

@@ -36,11 +36,12 @@
 //! | read, compute, write back | [`Sync::update`], [`Sync::transaction`], [`Sync::get_or_insert_with`] |
 //! | many at once | [`Sync::keys`], [`Sync::iter`], [`Sync::read_all`], [`Sync::replace_all`], [`Sync::namespace`] |
 //! | being told of changes | [`Sync::watch`], [`Sync::watch_prefix`], [`Watch`] |
+//! | locks, semaphores, leaders | [`Sync::lock`], [`Lock`], [`LockGuard`], [`Sync::semaphore`], [`Sync::leader`], [`Leadership`], [`Sync::locks`] |
 //! | having the store for oneself | [`Sync::exclusive`], [`Exclusive`] |
 //! | errors and what to do about each | [`ErrorKind`], [the table](_documentation::errors) |
 //! | looking after a store | [`Sync::stats`], [`Sync::participants`], [`Sync::verify`], [`Sync::flush`] |
 //! | a driver of one's own | [`driver`], and `conformance` with that feature |
-//! | how it works | [design](_documentation::design), [format](_documentation::format) |
+//! | how it works | [design](_documentation::design), [format](_documentation::format), [coordination](_documentation::coordination) |
 //!
 //! # Crash safety
 //!
@@ -63,6 +64,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod coord;
 pub mod driver;
 mod error;
 mod store;
@@ -87,12 +89,15 @@ pub const FORMAT: u32 = 1;
 
 /// The long texts, compiled in, so that what they show is tested and what they link to exists.
 pub mod _documentation {
-    #[doc = "[format]: crate::_documentation::format\n\n"]
+    #[doc = "[format]: crate::_documentation::format\n[coordination]: crate::_documentation::coordination\n\n"]
     #[doc = include_str!("../docs/design.md")]
     pub mod design {}
 
     #[doc = include_str!("../docs/format.md")]
     pub mod format {}
+
+    #[doc = include_str!("../docs/coordination.md")]
+    pub mod coordination {}
 
     #[doc = include_str!("../docs/errors.md")]
     pub mod errors {}
@@ -110,6 +115,10 @@ pub mod _documentation {
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
+pub use coord::{
+    Candidate, Follow, Leader, Leadership, Lock, LockGuard, LockInfo, LockKind, LockState, Owner, OwnerProcess,
+    Revoked, Token, Waiter,
+};
 pub use driver::{Conflict, Lifetime, Participant, Revision, Stats, Verification};
 pub use error::{Error, ErrorKind, Result};
 /// Any MessagePack value, for keys whose type is not known beforehand.

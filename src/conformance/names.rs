@@ -187,6 +187,49 @@ macro_rules! __conformance_list {
                 a_watch_can_be_stopped_from_elsewhere
                 a_watcher_in_another_thread_misses_no_last_state
             }
+            Handle locks Nothing {
+                a_lock_is_held_by_one_until_it_is_released
+                who_comes_later_holds_after_the_release
+                a_lock_is_handed_over_in_order_of_arrival
+                waiting_takes_nothing_and_creates_nothing
+                a_wait_ends_with_the_holding_it_saw
+                a_forced_lock_is_free_and_its_owner_learns_it
+                a_forced_lock_wakes_all_who_wait
+                a_lock_taken_twice_by_one_thread_is_a_deadlock
+                a_guard_may_be_released_by_another_thread
+                a_limit_on_waiting_names_the_holder_and_leaves_nothing
+                who_gives_up_in_the_queue_lets_the_next_move_up
+                a_wait_for_a_lock_can_be_stopped
+                locks_of_other_kinds_and_namespaces_are_others
+                names_of_locks_are_checked
+                tokens_grow_and_say_who_may_release
+                what_is_kept_is_released_with_its_token
+                a_lock_is_held_for_another_owner
+            }
+            Handle spans Nothing {
+                a_time_limit_keeps_others_out_while_it_lasts
+                a_time_limit_ends_a_holding_though_nobody_contends
+                who_waits_gets_an_expired_lock
+                an_extended_lock_stays
+                extending_and_contending_never_make_two_holders
+                a_least_time_keeps_others_out_after_the_release
+                what_is_limited_leaves_nothing_for_ever
+                many_share_a_lock_and_one_has_it_alone
+                all_who_share_are_let_in_together
+                who_shares_does_not_overtake_who_wants_it_alone
+                a_semaphore_lets_in_as_many_as_it_has_permits
+                the_first_use_fixes_the_permits
+            }
+            Handle leaders Nothing {
+                one_of_two_leads_and_then_the_other
+                a_leader_may_be_elected_again
+                groups_do_not_know_each_other
+                a_forced_leader_is_told_once
+                a_leader_with_a_time_limit_renews_itself
+                followers_see_the_leaders_one_after_the_other
+                an_election_can_be_stopped
+                of_many_candidates_one_leads_at_a_time
+            }
             Handle exclusive Gate {
                 exclusive_access_makes_others_wait
                 eight_who_read_and_write_under_it_lose_nothing

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    Access, Capabilities, Commit, Committed, Driver, Entry, GateToken, Head, Lifetime, Memory, OwnerId, Participant,
-    Patience, PrefixWatch, Range, Revision, Space, Stats, Stop, Verification,
+    Access, Capabilities, Commit, Committed, Driver, Entry, Expected, GateToken, Head, Lifetime, Memory, Op, OwnerId,
+    Participant, Patience, PrefixWatch, Range, Revision, Space, Stats, Stop, Verification,
 };
 use crate::error::Result;
 
@@ -64,6 +64,18 @@ impl Driver for AnyDriver {
 
     fn commit(&self, access: &Access, commit: &Commit<'_>) -> Result<Committed> {
         dispatch!(self, driver => driver.commit(access, commit))
+    }
+
+    #[inline]
+    fn change(
+        &self,
+        access: &Access,
+        space: Space,
+        key: &str,
+        expected: Expected,
+        op: Op<'_>,
+    ) -> Result<std::result::Result<Option<Revision>, Option<Revision>>> {
+        dispatch!(self, driver => driver.change(access, space, key, expected, op))
     }
 
     #[inline]
@@ -131,6 +143,11 @@ impl Driver for AnyDriver {
 
     fn owner(&self) -> Result<OwnerId> {
         dispatch!(self, driver => driver.owner())
+    }
+
+    #[cfg(unix)]
+    fn carry(&self) -> Result<std::os::fd::OwnedFd> {
+        dispatch!(self, driver => driver.carry())
     }
 
     fn is_alive(&self, owner: OwnerId) -> Result<bool> {

@@ -360,6 +360,23 @@ pub trait Driver: Send + core::marker::Sync + 'static {
     /// All of it or nothing. More than [`MAX_OPERATIONS`] operations are `TooLarge`.
     fn commit(&self, access: &Access, commit: &Commit<'_>) -> Result<Committed>;
 
+    /// Changes one key if it is as expected; else tells the revision that is there instead. A commit of one operation,
+    /// for which a driver may have a shorter way.
+    fn change(
+        &self,
+        access: &Access,
+        space: Space,
+        key: &str,
+        expected: Expected,
+        op: Op<'_>,
+    ) -> Result<std::result::Result<Option<Revision>, Option<Revision>>> {
+        let commit = Commit { expect: vec![(space, key, expected)], ops: vec![(space, key, op)] };
+        Ok(match self.commit(access, &commit)? {
+            Ok(revisions) => Ok(revisions.into_iter().next().flatten()),
+            Err(conflict) => Err(conflict.current),
+        })
+    }
+
     /// Stores one value, whatever was there. The fast path of [`Driver::commit`].
     fn put(&self, access: &Access, space: Space, key: &str, value: &[u8], lifetime: Lifetime) -> Result<Revision> {
         let ops = vec![(space, key, Op::Put { value, lifetime })];
@@ -454,6 +471,17 @@ pub trait Driver: Send + core::marker::Sync + 'static {
 
     /// Who I am in this store.
     fn owner(&self) -> Result<OwnerId>;
+
+    /// A descriptor for children: while one of them has it open, entries of this owner stay, also when it is killed.
+    /// They end all the same when it leaves.
+    ///
+    /// # Errors
+    /// `Unsupported` where nothing can be inherited.
+    #[cfg(unix)]
+    fn carry(&self) -> Result<std::os::fd::OwnedFd> {
+        let message = format!("driver {:?} has nothing that a child could carry on", self.capabilities().name);
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
 
     /// Whether that owner is alive. As given here: nobody but this process was ever attached.
     fn is_alive(&self, owner: OwnerId) -> Result<bool> {

@@ -6,22 +6,27 @@
 
 mod any;
 mod contract;
+mod incarnation;
 pub(crate) mod ledger;
 mod memory;
 pub(crate) mod number;
 mod patience;
+pub(crate) mod process;
 mod rescan;
 mod rules;
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable)))]
 mod shm;
+mod signal;
 mod stop;
 
 pub(crate) use any::AnyDriver;
 pub use contract::*;
+pub(crate) use incarnation::{incarnation, thread_number};
 pub(crate) use memory::Memory;
 pub(crate) use patience::through_gate;
 pub(crate) use rescan::{Rescan, ended_by};
 pub use rules::{add_encoded, check_value};
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable)))]
 pub(crate) use shm::Shm;
+pub(crate) use signal::{Signal, spawn_aside, uptime_ns, wall_ms};
 pub use stop::Stop;

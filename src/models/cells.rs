@@ -22,6 +22,16 @@ pub(super) enum Content {
     Half(u32),
 }
 
+impl Content {
+    /// 0, of the same size.
+    pub(super) fn emptied(self) -> Self {
+        match self {
+            Self::Word(_) => Self::Word(0),
+            Self::Half(_) => Self::Half(0),
+        }
+    }
+}
+
 /// The words of a region that are not 0.
 pub(super) type Image = BTreeMap<u64, Content>;
 

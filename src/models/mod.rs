@@ -1,6 +1,6 @@
 //! Models: small worlds in which a checker tries every interleaving, and every point of death, of the code that runs.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release --lib models::` runs them; `docs/reliability-models.md` says what they show.
+//! `RUSTFLAGS="--cfg loom" cargo test --release --lib loom_` runs them; `docs/reliability-models.md` says what they show.
 
 pub(crate) mod atomics;
 pub(crate) mod cells;
@@ -12,5 +12,6 @@ mod deaths;
 mod gate;
 mod locks;
 mod readers;
+mod recoverers;
 mod transactions;
 mod waiting;

@@ -256,6 +256,25 @@ impl Model {
         Self { capacity, image: prepared(capacity, prepare), preemptions: 2, naps_end: true, order: Order::None }
     }
 
+    /// The same world after somebody has died in that, before that store. What is rehearsed there leaves nothing behind
+    /// but the words that it touched, so that they need not be found out by trying.
+    pub(super) fn after_death(
+        &self,
+        (slot, stores): (u32, u64),
+        act: impl FnOnce(&Process),
+        rehearse: impl FnOnce(&World),
+    ) -> Self {
+        let world = World::plain(self.capacity, &self.image);
+        world.process(slot).dying_at(stores, act);
+        let mut image = world.image();
+        let rehearsal = World::plain(self.capacity, &image);
+        rehearse(&rehearsal);
+        for (at, content) in rehearsal.image() {
+            image.entry(at).or_insert(content.emptied());
+        }
+        Self { image, ..self.clone() }
+    }
+
     /// How sequentially consistent accesses get one order; without it, less is promised than really is.
     pub(super) fn ordered(mut self, order: Order) -> Self {
         self.order = order;

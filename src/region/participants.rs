@@ -6,6 +6,7 @@
 //! | 4 | 4 | generation: grows each time the slot is taken |
 //! | 8 | 8 | number: the participant's own, never used again |
 //! | 16 | 4 | liveness word: a thread's id with WAITERS; the kernel adds OWNER_DIED; 0 = nobody watches, ask for the byte |
+//! | 20 | 4 | carried: not 0 = a child may hold the byte too, and then the byte decides about entries of this owner |
 //! | 32 | 4 | process id |
 //! | 40 | 8 | start of the process, clock ticks after boot |
 //! | 48 | 8 | PID namespace |
@@ -24,6 +25,7 @@ const STATE: u64 = 0;
 const GENERATION: u64 = 4;
 const NUMBER: u64 = 8;
 pub(crate) const LIVENESS: u64 = 16;
+const CARRIED: u64 = 20;
 const PID: u64 = 32;
 const START: u64 = 40;
 const NAMESPACE: u64 = 48;
@@ -138,7 +140,29 @@ impl Participants<'_> {
         let at = self.geometry.participant(slot);
         let generation = self.memory.load32(at + GENERATION, Acquire) & GENERATION_MASK;
         let other = self.memory.load(at + NUMBER, Acquire) != number;
-        other || self.is_dead(Name { slot, generation })
+        other || self.is_dead(Name { slot, generation }) && !self.is_carried_on(slot)
+    }
+
+    /// What this owner holds outlives it, for as long as a child has its byte. That concerns entries, never locks of
+    /// shards: no child goes on with a change that its parent has begun.
+    pub(crate) fn carry(&self, slot: u32) {
+        self.memory.store32(self.geometry.participant(slot) + CARRIED, 1, Release);
+    }
+
+    /// Whether the owner in this slot, which may be dead, has not left, and its byte is still held.
+    fn is_carried_on(&self, slot: u32) -> bool {
+        let at = self.geometry.participant(slot);
+        self.memory.load32(at + CARRIED, Acquire) != 0
+            && self.memory.load32(at + STATE, Acquire) == 1
+            && !self.byte_is_free(self.memory.load(at + NUMBER, Acquire))
+    }
+
+    /// The word by which the kernel would tell of the end of this owner's entries; `None` where it has told already, and
+    /// a child carries on.
+    pub(crate) fn life_of_entries(&self, slot: u32) -> Option<(*const u32, u32)> {
+        let told = self.liveness(slot)?;
+        let is_over = told.1 & robust::OWNER_DIED != 0 && self.is_carried_on(slot);
+        (!is_over).then_some(told)
     }
 
     /// An error of the kernel counts as "alive", and so does the answer of another file under our number: only proof
@@ -178,6 +202,7 @@ impl Participants<'_> {
         let generation = self.memory.load32(at + GENERATION, Relaxed).wrapping_add(1);
         self.memory.store32(at + GENERATION, generation, Release);
         self.memory.store32(at + LIVENESS, 0, Release);
+        self.memory.store32(at + CARRIED, 0, Release);
         self.memory.store(at + NUMBER, number, Release);
         self.memory.store32(at + PID, identity.pid, Relaxed);
         self.memory.store(at + START, identity.start_time, Relaxed);
@@ -198,7 +223,7 @@ impl Participants<'_> {
 
     /// Whether the slot could be taken: it is free, or whoever had it is dead.
     pub(crate) fn is_vacant(&self, slot: u32) -> bool {
-        self.is_dead(self.name(slot))
+        self.is_dead(self.name(slot)) && !self.is_carried_on(slot)
     }
 
     /// How lock words name whoever has the slot now.

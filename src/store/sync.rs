@@ -4,6 +4,7 @@ use std::{ffi::OsStr, fmt, sync::Arc};
 
 use super::{Options, name::Name, registry, scratch::Scratch};
 use crate::{
+    coord::SessionSlot,
     driver::{Access, AnyDriver, Driver, MAX_KEY_LEN, Participant, Stats, Verification},
     error::{Error, ErrorKind, Result},
 };
@@ -38,6 +39,8 @@ struct Store {
     name: String,
     identity: String,
     read_only: bool,
+    /// As whom this process holds locks, once it has asked for one.
+    session: SessionSlot,
 }
 
 impl Sync {
@@ -93,7 +96,8 @@ impl Sync {
     fn new(name: String, driver: AnyDriver, options: &Options) -> Self {
         let identity = registry::identity(&driver);
         let access = Access { limit: options.get_access_limit(), gate: None };
-        let store = Arc::new(Store { name, identity, read_only: options.is_read_only() });
+        let store =
+            Arc::new(Store { name, identity, read_only: options.is_read_only(), session: SessionSlot::default() });
         Self { driver: Arc::new(driver), store, prefix: "".into(), bad_prefix: false, access }
     }
 
@@ -179,6 +183,10 @@ impl Sync {
         &self.store.name
     }
 
+    pub(crate) fn session_slot(&self) -> &SessionSlot {
+        &self.store.session
+    }
+
     pub(super) fn identity(&self) -> &str {
         &self.store.identity
     }
@@ -234,6 +242,11 @@ impl Sync {
     pub(crate) fn coordination_key(&self, kind: &str, name: &str) -> Result<String> {
         self.check_prefix()?;
         Ok(format!("{kind}/{}{name}", self.prefix))
+    }
+
+    /// The name by which coordination knows something, as the user of this handle knows it.
+    pub(crate) fn own_name<'a>(&self, whole: &'a str) -> &'a str {
+        self.own_key(whole)
     }
 
     fn check_prefix(&self) -> Result<()> {

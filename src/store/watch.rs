@@ -9,7 +9,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use super::{StopHandle, Sync, codec, keys_watch::KeysWatch, scratch::Scratch};
+use super::{StopHandle, Sync, codec, keys_watch::KeysWatch, relay::Relay, scratch::Scratch};
 use crate::{
     Value,
     driver::{Driver, Patience, PrefixEvent, PrefixWatch, Range, Rescan, Revision, Space, State, Stop},
@@ -88,6 +88,10 @@ pub struct Watch {
 enum Source {
     Keys(KeysWatch),
     Prefix(Box<dyn PrefixWatch>, Initial),
+    /// A thread aside follows it.
+    Aside(Relay),
+    /// Was given away.
+    Nothing,
 }
 
 /// What was there when the watch began and was not told yet.
@@ -177,6 +181,25 @@ impl Watch {
         StopHandle::new(self.store.driver.clone(), self.stop.clone())
     }
 
+    /// Goes on in the background from now on. The answer is an eventfd, readable when the next change is there (or the
+    /// end of the watch), so that [`Watch::next_timeout`] would not block.
+    ///
+    /// # Errors
+    /// `Unsupported` where there is no eventfd; `Io` when there is no descriptor or no thread left.
+    #[cfg(unix)]
+    #[doc(alias = "as_raw_fd")]
+    pub fn notify_fd(&mut self) -> Result<std::os::fd::OwnedFd> {
+        if let Source::Aside(relay) = &self.source {
+            return relay.descriptor();
+        }
+        let (store, stop) = (self.store.clone(), self.stop.clone());
+        let source = std::mem::replace(&mut self.source, Source::Nothing);
+        let relay = Relay::begin(Self { store, stop, source, ended: self.ended })?;
+        let descriptor = relay.descriptor();
+        self.source = Source::Aside(relay);
+        descriptor
+    }
+
     fn next_until(&mut self, deadline: Option<Instant>) -> Result<Option<Change>> {
         let patience = Patience { deadline, stop: Some(&self.stop) };
         // Changes that never pause must not keep it from being stopped.
@@ -184,6 +207,8 @@ impl Watch {
         let event = match &mut self.source {
             Source::Keys(keys) => keys.next(&self.store, patience)?,
             Source::Prefix(watch, _) => watch.next(patience)?,
+            Source::Aside(relay) => return relay.next(patience),
+            Source::Nothing => None,
         };
         event.map(|event| self.change(event)).transpose()
     }
@@ -192,6 +217,7 @@ impl Watch {
         let initial = match &mut self.source {
             Source::Keys(keys) => &mut keys.initial,
             Source::Prefix(_, initial) => initial,
+            Source::Aside(_) | Source::Nothing => &mut Initial::new(),
         };
         match event {
             PrefixEvent::Set { key, value, revision } => {
@@ -205,6 +231,15 @@ impl Watch {
                 let key = self.store.own_key(&key).to_owned();
                 Ok(Change { key, revision, kind: ChangeKind::Removed(Removed::by(reason)), initial: false })
             }
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if matches!(self.source, Source::Aside(_)) {
+            // The thread aside must not wait for a change that nobody will ask for.
+            self.stop_handle().stop();
         }
     }
 }

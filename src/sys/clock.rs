@@ -22,6 +22,11 @@ pub(crate) fn realtime_ns() -> u64 {
     now(ClockId::CLOCK_REALTIME)
 }
 
+/// As [`realtime_ns`], some milliseconds coarse and very cheap.
+pub(crate) fn realtime_coarse_ns() -> u64 {
+    now(ClockId::CLOCK_REALTIME_COARSE)
+}
+
 /// Nanoseconds of a clock that never goes back, some milliseconds coarse and very cheap; for measuring within a process.
 pub(crate) fn monotonic_coarse_ns() -> u64 {
     now(ClockId::CLOCK_MONOTONIC_COARSE)

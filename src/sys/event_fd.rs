@@ -12,7 +12,7 @@ use nix::{
     sys::eventfd::{EfdFlags, EventFd as NixEventFd},
 };
 
-/// Raised once and never lowered: everybody who polls for it sees it.
+/// Everybody who polls for it sees it, for as long as it is raised.
 pub(crate) struct EventFd(NixEventFd);
 
 impl EventFd {
@@ -35,6 +35,12 @@ impl EventFd {
     pub(crate) fn signal(&self) {
         // Only a full counter is refused, and a full counter is raised.
         let _ = self.0.write(1);
+    }
+
+    /// Lowers the flag.
+    pub(crate) fn lower(&self) {
+        // Only what is not raised is refused.
+        let _ = self.0.read();
     }
 }
 

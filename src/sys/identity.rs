@@ -44,13 +44,30 @@ pub(crate) fn host_name() -> String {
 
 /// The command line of this process in at most `limit` bytes: program without its folder, arguments, no control characters.
 pub(crate) fn command(limit: usize) -> String {
+    command_in("self", limit)
+}
+
+/// The command line of a process that can be seen from here; empty where it cannot.
+pub(crate) fn command_of(pid: u32, limit: usize) -> String {
+    command_in(&pid.to_string(), limit)
+}
+
+fn command_in(folder: &str, limit: usize) -> String {
     let mut line = Vec::new();
     // Arguments can be megabytes; the folder of the program is cut off.
-    let _ = File::open("/proc/self/cmdline").and_then(|file| file.take(limit as u64 + 4096).read_to_end(&mut line));
+    let file = File::open(format!("/proc/{folder}/cmdline"));
+    let _ = file.and_then(|file| file.take(limit as u64 + 4096).read_to_end(&mut line));
     match parse_command(&line, limit) {
-        empty if empty.is_empty() => readable(&fs::read("/proc/self/comm").unwrap_or_default(), limit),
+        empty if empty.is_empty() => readable(&fs::read(format!("/proc/{folder}/comm")).unwrap_or_default(), limit),
         command => command,
     }
+}
+
+/// Whether that process has ended and only waits to be asked how: it will never run again.
+pub(crate) fn is_zombie(pid: u32) -> bool {
+    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let end_of_name = stat.iter().rposition(|&byte| byte == b')');
+    end_of_name.is_some_and(|end| matches!(stat.get(end + 2), Some(b'Z' | b'X')))
 }
 
 /// Field 22, counted behind the last `)`: the name before it may contain anything.

@@ -130,6 +130,7 @@ pub fn operations() -> Vec<Operation> {
     let mut all = super::single::single();
     all.extend(several());
     all.extend(super::whole::whole());
+    all.extend(super::lock_operations::locks());
     all
 }
 

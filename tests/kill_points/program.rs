@@ -10,6 +10,7 @@ mod explore;
 mod fillings;
 mod helper;
 mod image;
+mod lock_operations;
 mod operations;
 mod recovery;
 mod single;

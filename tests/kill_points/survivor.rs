@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shmsync::{ErrorKind, Sync};
+use shmsync::{ErrorKind, LockKind, LockState, Sync};
 
 use super::{
     helper::Answer,
@@ -28,6 +28,14 @@ pub fn state(store: &Sync) -> Answer {
         let lifetime = format!("{:?}", entry.lifetime);
         let lifetime = lifetime.split('(').next().unwrap_or_default();
         lines += &format!("{} {} bytes {:016x} {lifetime}\n", entry.key, entry.value.len(), hasher.finish());
+    }
+    for lock in store.locks("").map_err(|error| format!("locks: {error:?}"))? {
+        let state = match lock.state {
+            LockState::Free => "free",
+            LockState::Held(_) => "held",
+            _ => "orphaned",
+        };
+        lines += &format!("{}:{} {state} {} {}\n", lock.kind, lock.name, lock.owners.len(), lock.waiters.len());
     }
     Ok(lines)
 }
@@ -134,9 +142,35 @@ fn go_on(store: &Sync) -> Result<(), String> {
             store.set_bytes("probe/1", &[7; 100]).map_err(|error| failed("set", error))?;
         }
     }
+    take_turns(store)?;
     let inside = store.exclusive_timeout(Duration::from_secs(5)).map_err(|error| failed("exclusive", error))?;
     drop(inside);
     store.replace_all::<u8>("probe/", &BTreeMap::new()).map_err(|error| failed("replace_all", error))
+}
+
+/// Nobody is kept from a lock.
+fn take_turns(store: &Sync) -> Result<(), String> {
+    let failed = |error| format!("lock: {error:?}");
+    let guard = match store.lock("probe").map_err(failed)?.acquire_timeout(Duration::from_secs(5)) {
+        Err(error) if error.kind() == ErrorKind::Full => return Ok(()),
+        guard => guard.map_err(failed)?,
+    };
+    if guard.release().map_err(failed)? { Ok(()) } else { Err("a lock that is held cannot be released".to_owned()) }
+}
+
+/// Whoever holds or held something does so no longer.
+fn free_all(store: &Sync) -> Result<(), String> {
+    let failed = |error| format!("force: {error:?}");
+    for lock in store.locks("").map_err(failed)? {
+        match lock.kind {
+            LockKind::Leader => store.leader(&lock.name).map_err(failed)?.force_resign().map_err(failed)?,
+            _ => store.lock(&lock.name).map_err(failed)?.force_release().map_err(failed)?,
+        };
+    }
+    match store.locks("").map_err(failed)?.first() {
+        Some(left) => Err(format!("it cannot be freed: {left:?}")),
+        None => Ok(()),
+    }
 }
 
 /// Watches are told of what changes.
@@ -170,6 +204,7 @@ fn clear_away(store: &Sync) -> Result<u64, String> {
         }
         cleared => cleared.map_err(failed)?,
     }
+    free_all(store)?;
     let shards = store.stats().map_err(failed)?.shards;
     // Every slot is looked at in passing, and 16 blocks rest.
     for len in [1, 300, 1] {

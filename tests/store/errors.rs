@@ -79,6 +79,20 @@ fn locked_timeout_deadlock_and_lost_are_about_exclusive_access() {
 }
 
 #[test]
+fn timeout_deadlock_mismatch_and_lost_are_about_locks_too() {
+    let store = Sync::open("memory:").unwrap();
+    let guard = store.lock("k").unwrap().ttl(Duration::from_secs(60)).acquire().unwrap();
+    assert_eq!(kind(store.lock("k").unwrap().acquire()), ErrorKind::Deadlock);
+    let elsewhere = || kind(store.lock("k").unwrap().acquire_timeout(Duration::from_millis(1)));
+    assert_eq!(std::thread::scope(|scope| scope.spawn(elsewhere).join().unwrap()), ErrorKind::Timeout);
+    assert!(store.lock("k").unwrap().force_release().unwrap());
+    assert_eq!(kind(guard.extend(Duration::from_secs(60))), ErrorKind::Lost);
+    drop(store.semaphore("s", 2).unwrap().acquire().unwrap());
+    assert_eq!(kind(store.semaphore("s", 3)), ErrorKind::Mismatch);
+    assert_eq!(kind("no number".parse::<shmsync::Token>()), ErrorKind::Invalid);
+}
+
+#[test]
 fn conflict_is_told_to_a_closure_that_was_overtaken() {
     let store = store();
     let mut told = None;

@@ -137,6 +137,27 @@ impl Member {
         self.process.is_parent()
     }
 
+    /// Lets children hold this participant's byte too: a descriptor that they inherit.
+    ///
+    /// # Errors
+    /// `Unsupported` without the thread: then the byte would decide about locks of shards too.
+    pub(crate) fn carry(&self, storage: &Storage) -> Result<std::os::fd::OwnedFd> {
+        let at = storage.geometry.participant(self.name.slot) + LIVENESS;
+        let patience = std::time::Instant::now() + LOOK;
+        while self.thread.is_some() && storage.memory.load32(at, Acquire) == 0 && std::time::Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if self.thread.is_none() || storage.memory.load32(at, Acquire) == 0 {
+            let message = format!(
+                "{}: only a process with the liveness thread can let a child carry on: open it with liveness_thread(true)",
+                storage.path.display()
+            );
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        storage.participants().carry(self.name.slot);
+        self.holder.inheritable().map_err(|error| storage.io("let a child inherit it", error))
+    }
+
     /// Whether a thread looks after the store's name.
     #[inline]
     pub(crate) fn has_thread(&self) -> bool {

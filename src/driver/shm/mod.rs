@@ -18,8 +18,9 @@ use attachment::Attachment;
 use follow::Follow;
 
 use super::{
-    Access, Capabilities, Commit, Committed, Driver, Entry, GateToken, Head, Lifetime, OwnerId, Participant, Patience,
-    PrefixWatch, Range, Remaining, Revision, Space, State, Stats, Stop, Verification,
+    Access, Capabilities, Commit, Committed, Driver, Entry, Expected, GateToken, Head, Lifetime, Op, OwnerId,
+    Participant, Patience, PrefixWatch, Range, Remaining, Revision, Space, State, Stats, Stop, Verification,
+    check_value,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -150,6 +151,22 @@ impl Driver for Shm {
     }
 
     #[inline]
+    fn change(
+        &self,
+        access: &Access,
+        space: Space,
+        key: &str,
+        expected: Expected,
+        op: Op<'_>,
+    ) -> Result<std::result::Result<Option<Revision>, Option<Revision>>> {
+        self.0.check()?;
+        if let Op::Put { value, .. } = op {
+            check_value(key, value)?;
+        }
+        self.0.change_one(access, &self.0.storage.key(space, key.as_bytes()), expected, op)
+    }
+
+    #[inline]
     fn put(&self, access: &Access, space: Space, key: &str, value: &[u8], lifetime: Lifetime) -> Result<Revision> {
         self.0.check()?;
         self.0.put(access, space, key, value, lifetime)
@@ -237,6 +254,10 @@ impl Driver for Shm {
     fn owner(&self) -> Result<OwnerId> {
         let me = self.0.me()?;
         Ok(owner_id(me.number, me.name.slot))
+    }
+
+    fn carry(&self) -> Result<std::os::fd::OwnedFd> {
+        self.0.me()?.carry(&self.0.storage)
     }
 
     fn is_alive(&self, owner: OwnerId) -> Result<bool> {

@@ -49,7 +49,7 @@ impl<'a> Sleep<'a> {
 
     /// Wakes when whoever has this slot dies; where nobody would tell, it looks often.
     pub(super) fn on_life_of(&mut self, slot: u32) {
-        match self.attachment.storage.participants().liveness(slot) {
+        match self.attachment.storage.participants().life_of_entries(slot) {
             Some((pointer, alive)) if futex::has_wait_any() && self.words.len() < MOST_WORDS => {
                 self.words.push(Word::shared(pointer, alive));
                 self.slots.push(slot);

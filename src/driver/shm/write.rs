@@ -7,7 +7,9 @@ use std::{
 
 use super::{attachment::Attachment, owner_id, revision};
 use crate::{
-    driver::{Access, Commit, Committed, Conflict, Lifetime, Op, Revision, Space, State, check_value, number},
+    driver::{
+        Access, Commit, Committed, Conflict, Expected, Lifetime, Op, Revision, Space, State, check_value, number,
+    },
     error::{ErrorKind, Result},
     region::layout::live,
     storage::{Change, Key, LARGE, Life, Locked, Shape, To, Wanted},
@@ -98,6 +100,30 @@ impl Attachment {
         self.change(access, &key, |locked| {
             let life = self.life(locked, &key, lifetime)?;
             locked.put(&key, value, life).map(revision)
+        })
+    }
+
+    /// Changes one key if it is as expected, without the lists that a commit of many needs.
+    pub(super) fn change_one(
+        &self,
+        access: &Access,
+        key: &Key<'_>,
+        expected: Expected,
+        op: Op<'_>,
+    ) -> Result<std::result::Result<Option<Revision>, Option<Revision>>> {
+        self.change(access, key, |locked| {
+            let current = locked.live(key)?.map(|current| revision(current.revision));
+            if !expected.holds(current) {
+                return Ok(Err(current));
+            }
+            Ok(Ok(match op {
+                Op::Put { value, lifetime } => {
+                    Some(revision(locked.put(key, value, self.life(locked, key, lifetime)?)?))
+                }
+                Op::Delete => {
+                    locked.delete(key)?.and_then(|(state, number)| (state == State::Live).then(|| revision(number)))
+                }
+            }))
         })
     }
 
