@@ -255,7 +255,7 @@ fn become_another_program(arguments: &[String]) {
 
 /// Decision 13, attack 9: exec counts as death.
 #[test]
-fn an_entry_ends_when_its_process_becomes_another_program() {
+fn attack_9_an_entry_ends_when_its_process_becomes_another_program() {
     let place = Place::new();
     let store = place.open();
     let mut child = Child::on(&place, "become_another_program", &[]);

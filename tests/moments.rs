@@ -12,7 +12,7 @@ use std::{
 use common::{Child, Dice, Place, assert_sound, number, open, options, parsed, say};
 use shmsync::{ErrorKind, Sync};
 
-roles!(move_amounts, replace_all_accounts);
+roles!(move_amounts, overwrite_without_pause, replace_all_accounts);
 
 const ACCOUNTS: u64 = 1_000;
 const EACH: i64 = 100;
@@ -101,5 +101,39 @@ fn b6_read_all_sees_constant_sums_while_five_write() {
         writer.kill();
     }
     assert_eq!(sum_of(&store).unwrap(), ACCOUNTS as i64 * EACH);
+    assert_sound(&store);
+}
+
+/// Overwrites one large value without any pause, until it is killed.
+fn overwrite_without_pause(arguments: &[String]) {
+    let store = open(Path::new(&arguments[0]));
+    store.set_bytes("hot", &[0; HOT]).unwrap();
+    say("ready");
+    for number in (0..=u8::MAX).cycle() {
+        store.set_bytes("hot", &[number; HOT]).unwrap();
+    }
+}
+
+const HOT: usize = 64 << 10;
+
+/// Attack 21: whoever reads a value of 64 KiB that another one overwrites without pause gets it, whole, each time, and
+/// soon: what was freed last is not used again first.
+#[test]
+fn attack_21_readers_of_a_hot_large_value_get_it() {
+    let place = Place::new();
+    let store = place.open();
+    let mut child = Child::on(&place, "overwrite_without_pause", &[]);
+    child.expect("ready");
+    let (mut seen, mut longest) = (std::collections::BTreeSet::new(), Duration::ZERO);
+    for _ in 0..3000 {
+        let start = Instant::now();
+        let value = store.get_bytes("hot").expect("a read").expect("it is always there");
+        longest = longest.max(start.elapsed());
+        assert!(value.len() == HOT && value.iter().all(|byte| *byte == value[0]), "a torn value");
+        seen.insert(value[0]);
+    }
+    assert!(seen.len() > 20, "nobody overwrites it: {} values are seen", seen.len());
+    assert!(longest < Duration::from_secs(5), "a read takes {longest:?}");
+    child.kill();
     assert_sound(&store);
 }

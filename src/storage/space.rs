@@ -25,7 +25,7 @@ use crate::{
         layout::{EXTENT, space},
         participants::Name,
     },
-    sys::allocate::allocate,
+    sys::allocate::{allocate, is_no_room},
 };
 
 const FREE: u32 = 0;
@@ -269,12 +269,9 @@ impl Space<'_> {
         let step = ((known - geometry.first_extent()) / 4).clamp(16, LARGEST_STEP).max(needed);
         let wanted = (known + step).min(geometry.extents());
         let result = self.extend(known, wanted).or_else(|_| self.extend(known, known + needed));
-        result.map_err(|error| match error.kind() {
-            std::io::ErrorKind::StorageFull
-            | std::io::ErrorKind::QuotaExceeded
-            | std::io::ErrorKind::FileTooLarge
-            | std::io::ErrorKind::OutOfMemory => self.storage.full().with_source(error),
-            _ => self.storage.io("make the store larger", error),
+        result.map_err(|error| match is_no_room(&error) {
+            true => self.storage.full().with_source(error),
+            false => self.storage.io("make the store larger", error),
         })?;
         crate::trace::grow(&self.storage.path, std::process::id(), self.storage.memory.size(), begun.elapsed());
         Ok(start)

@@ -28,6 +28,13 @@ pub(crate) fn allocate(file: &File, offset: u64, len: u64) -> io::Result<()> {
     repeat(file, FallocateFlags::empty(), offset, len)
 }
 
+/// Whether an error of [`allocate`] says that there is no room: on the file system, for this user, for this process, or in
+/// its memory cgroup.
+pub(crate) fn is_no_room(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, OutOfMemory, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | OutOfMemory)
+}
+
 /// Gives the room of `offset..offset + len` back to the system; the bytes read as zero and the file stays as long as it is.
 ///
 /// # Errors
@@ -44,7 +51,7 @@ fn repeat(file: &File, flags: FallocateFlags, offset: u64, len: u64) -> io::Resu
     let blocked = BlockedSignals::new()?;
     let mut result = Err(Errno::EINTR);
     for _ in 0..ATTEMPTS {
-        result = fallocate(file, flags, offset, len);
+        result = attempt(file, flags, offset, len);
         if result != Err(Errno::EINTR) {
             break;
         }
@@ -52,6 +59,23 @@ fn repeat(file: &File, flags: FallocateFlags, offset: u64, len: u64) -> io::Resu
     let result = result.map_err(worded);
     blocked.swallow_file_size_signal(&result);
     result
+}
+
+#[cfg(not(test))]
+use fallocate as attempt;
+
+/// As the system does it, or as a test wants it to fail.
+#[cfg(test)]
+fn attempt(file: &File, flags: FallocateFlags, offset: i64, len: i64) -> nix::Result<()> {
+    match super::faults::next() {
+        None => fallocate(file, flags, offset, len),
+        Some(fault) => {
+            if fault.half && len / 2 > 0 {
+                fallocate(file, flags, offset, len / 2)?;
+            }
+            Err(fault.errno)
+        }
+    }
 }
 
 fn signed(value: u64) -> io::Result<i64> {

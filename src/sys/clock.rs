@@ -59,9 +59,46 @@ pub(crate) fn set_boot_id_for_tests(id: Option<[u8; 16]>) {
     BOOT_ID.set(id);
 }
 
+/// What a test adds to the clocks of its thread.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Steps {
+    /// CLOCK_BOOTTIME jumps when the machine wakes up again.
+    pub(crate) boottime: i64,
+    /// CLOCK_REALTIME jumps when somebody sets it.
+    pub(crate) realtime: i64,
+}
+
+#[cfg(test)]
+thread_local! {
+    static STEPS: std::cell::Cell<Steps> = const { std::cell::Cell::new(Steps { boottime: 0, realtime: 0 }) };
+}
+
+/// Steps the clocks as this thread sees them, against the true ones.
+#[cfg(test)]
+pub(crate) fn step_clocks_for_tests(steps: Steps) {
+    STEPS.set(steps);
+}
+
+#[cfg(test)]
+fn step_of(clock: ClockId) -> i64 {
+    match clock {
+        ClockId::CLOCK_BOOTTIME => STEPS.get().boottime,
+        ClockId::CLOCK_REALTIME => STEPS.get().realtime,
+        _ => 0,
+    }
+}
+
+#[cfg(not(test))]
+const fn step_of(_: ClockId) -> i64 {
+    0
+}
+
+#[inline]
 fn now(clock: ClockId) -> u64 {
     let time = clock_gettime(clock).expect("the clocks used here exist since Linux 2.6.39");
-    (time.tv_sec() as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec() as u64)
+    let true_time = (time.tv_sec() as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec() as u64);
+    true_time.saturating_add_signed(step_of(clock))
 }
 
 /// What the time namespace adds to CLOCK_BOOTTIME. Two threads may both find it out; they find the same.

@@ -137,9 +137,30 @@ pub(crate) fn pread_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io:
 /// Writes all of the bytes to that place of the file. A limit on file sizes gives `FileTooLarge`, not a signal.
 pub(crate) fn pwrite_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     let blocked = BlockedSignals::new()?;
-    let result = file.write_all_at(bytes, offset);
+    let result = write_all_at(file, bytes, offset);
     blocked.swallow_file_size_signal(&result);
     result
+}
+
+#[cfg(not(test))]
+fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    file.write_all_at(bytes, offset)
+}
+
+/// As the system does it, or as a test wants it to fail.
+#[cfg(test)]
+fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    match super::faults::next() {
+        // An interrupted write is made again by the standard library.
+        Some(fault) if fault.errno != nix::errno::Errno::EINTR => {
+            // A word is written as a whole, wherever it ends up.
+            if fault.half && bytes.len() > 8 {
+                file.write_all_at(&bytes[..bytes.len() / 2], offset)?;
+            }
+            Err(fault.errno.into())
+        }
+        _ => file.write_all_at(bytes, offset),
+    }
 }
 
 fn metadata(path: &Path, follow: bool) -> io::Result<Metadata> {

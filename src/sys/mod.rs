@@ -8,6 +8,8 @@ pub(crate) mod barrier;
 pub(crate) mod byte_lock;
 pub(crate) mod clock;
 pub(crate) mod event_fd;
+#[cfg(test)]
+pub(crate) mod faults;
 pub(crate) mod file;
 pub(crate) mod file_system;
 pub(crate) mod fork;

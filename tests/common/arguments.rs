@@ -1,4 +1,5 @@
 //! The command line of a test without the usual harness.
+#![allow(dead_code, reason = "each program uses a part of it")]
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

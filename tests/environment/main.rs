@@ -17,7 +17,7 @@ mod room;
 use crowds::crowd;
 use descriptors::{close_some_and_go_on, few_descriptors, open_and_close};
 use limits::{little_memory, short_files, signal_storm};
-use namespaces::live_in_two_namespaces;
+use namespaces::{live_at_another_time, live_in_two_namespaces};
 use pauses::change_all_the_time;
 use room::{copy_sparsely, fill_small_file_systems};
 
@@ -29,6 +29,7 @@ roles!(
     little_memory,
     short_files,
     signal_storm,
+    live_at_another_time,
     live_in_two_namespaces,
     change_all_the_time,
     copy_sparsely,

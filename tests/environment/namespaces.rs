@@ -70,3 +70,48 @@ pub fn live_in_two_namespaces(arguments: &[String]) {
     hear();
     child.kill();
 }
+
+/// Attack 42: in a time namespace CLOCK_BOOTTIME is another one. A lifetime is as long as it was meant, whoever wrote it
+/// and whoever reads it.
+#[test]
+fn attack_42_in_a_time_namespace_lifetimes_are_the_same() {
+    if !is_root() {
+        println!("skipped: only root may make a time namespace");
+        return;
+    }
+    let place = Place::new();
+    let store = place.open();
+    let hour = Lifetime::Ttl(Duration::from_secs(3600));
+    for shift in ["1000000", "-100"] {
+        store.set_with("outside/hour", &1, hour).unwrap();
+        store.set_with("outside/short", &1, Lifetime::Ttl(Duration::from_millis(300))).unwrap();
+        let mut child = Child::on(&place, "live_at_another_time", &[shift]);
+        child.expect("lives");
+        assert!(store.contains("inside/hour").unwrap(), "{shift}: it ends at once");
+        thread::sleep(Duration::from_millis(400));
+        assert_eq!(store.keys("").unwrap().collect::<Vec<_>>(), ["inside/hour", "outside/hour"], "{shift}");
+        child.tell("end");
+        child.finish();
+        assert_sound(&store);
+    }
+}
+
+/// Looks and writes at another time.
+pub fn live_at_another_time(arguments: &[String]) {
+    // SAFETY: it takes a number; children of this process are in a new namespace from then on.
+    let made = unsafe { libc::unshare(libc::CLONE_NEWTIME) };
+    assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
+    std::fs::write("/proc/self/timens_offsets", format!("boottime {} 0", arguments[1])).expect("a shift");
+    // Nothing of the store was used before: what is known of the namespace is found out inside.
+    let child = fork(|| {
+        let store = open(Path::new(&arguments[0]));
+        assert!(store.contains("outside/hour").unwrap(), "it ended before its time");
+        store.set_with("inside/hour", &1, Lifetime::Ttl(Duration::from_secs(3600))).unwrap();
+        store.set_with("inside/short", &1, Lifetime::Ttl(Duration::from_millis(300))).unwrap();
+        thread::sleep(Duration::from_millis(400));
+        assert_eq!(store.keys("").unwrap().collect::<Vec<_>>(), ["inside/hour", "outside/hour"]);
+    });
+    child.finish();
+    say("lives");
+    hear();
+}

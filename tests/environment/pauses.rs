@@ -6,14 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shmsync::{ErrorKind, Sync};
+use shmsync::{ErrorKind, Lifetime, Sync};
 
-use super::common::{Child, Dice, Place, assert_kind, assert_sound, open, say};
+use super::common::{Child, Dice, Place, assert_kind, assert_sound, fork, open, say, until};
 
-/// Promise 2: a process that is stopped in the middle of a change is not dead: others wait 5 s, then get `Locked`, and
+/// Promise 2, attack 13: a process that is stopped in the middle of a change is not dead: others wait 5 s, then get `Locked`, and
 /// nothing was changed; readers never wait; continued, all goes on.
 #[test]
-fn a_process_stopped_in_a_change_is_waited_for_and_not_robbed() {
+fn attack_13_a_process_stopped_in_a_change_is_waited_for_and_not_robbed() {
     let place = Place::new();
     let store = place.open();
     let mut dice = Dice::roll("stopped");
@@ -44,6 +44,33 @@ fn a_process_stopped_in_a_change_is_waited_for_and_not_robbed() {
     store.set_bytes("probe", b"other").unwrap();
     child.kill();
     assert_sound(&store);
+}
+
+/// Attack 7: whoever joins may get the place of one that has just died, and be stopped at any moment of joining. The dead
+/// one is dead all the same, and those who are there go on.
+#[test]
+fn attack_7_a_newcomer_that_is_stopped_while_it_joins_keeps_nobody_alive() {
+    let place = Place::new();
+    let (store, path) = (place.open(), place.path());
+    let mut dice = Dice::roll("newcomers");
+    for round in 0..60 {
+        let dead = fork(|| {
+            open(&path).set_with("mine", &1, Lifetime::Process).map(std::mem::forget).unwrap();
+            // SAFETY: it waits for a signal, which kills.
+            unsafe { libc::pause() };
+        });
+        until("its entry is there", || store.contains("mine").unwrap());
+        let newcomer = fork(|| (0..).for_each(|_: u64| drop(open(&path))));
+        thread::sleep(Duration::from_micros(dice.below(5000)));
+        dead.kill();
+        thread::sleep(Duration::from_micros(dice.below(1000)));
+        newcomer.stop();
+        until("the entry of the dead goes", || !store.contains("mine").unwrap());
+        store.set_bytes("probe", &[round; 100]).unwrap();
+        newcomer.kill();
+    }
+    assert_sound(&store);
+    assert!(store.participants().unwrap().len() < 20, "places are used again");
 }
 
 /// Whether a change does not come through, looked at for a moment only.

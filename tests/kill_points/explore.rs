@@ -65,7 +65,7 @@ impl<'a> Site<'a> {
         Self { operation, template: Image::of(&path), path }
     }
 
-    fn start(&self) -> (Tracee, Option<Sync>) {
+    pub fn start(&self) -> (Tracee, Option<Sync>) {
         let inherited = (self.operation.others == Others::Parent).then(|| open(&self.path));
         let tracee = Tracee::start(|| (self.operation.prepare)(&self.path, inherited.clone()));
         (tracee, inherited)

@@ -20,13 +20,34 @@ pub struct Helper {
 
 pub type Answer = Result<String, String>;
 
-fn pipe() -> (File, File) {
+/// Where something can be read, and where it is written.
+pub fn pipe() -> (File, File) {
     let mut ends = [0; 2];
     // SAFETY: the kernel fills two numbers, which are then ours alone.
     unsafe {
         assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0, "{}", io::Error::last_os_error());
         (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1]))
     }
+}
+
+/// Reads up to so many bytes, or to the end. `None` for an error when it is too late.
+pub fn read_some(from: &mut File, most: usize, end: Instant) -> Result<Vec<u8>, Option<io::Error>> {
+    let mut bytes = Vec::new();
+    while bytes.len() < most {
+        let mut poll = libc::pollfd { fd: from.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let left = end.saturating_duration_since(Instant::now()).as_millis() as i32;
+        // SAFETY: one structure that outlives the call.
+        if unsafe { libc::poll(&mut poll, 1, left) } == 0 {
+            return Err(None);
+        }
+        let mut some = [0; 4096];
+        let room = some.len().min(most - bytes.len());
+        match from.read(&mut some[..room]).map_err(Some)? {
+            0 => break,
+            read => bytes.extend(&some[..read]),
+        }
+    }
+    Ok(bytes)
 }
 
 impl Helper {
@@ -68,25 +89,11 @@ impl Helper {
         }
     }
 
-    /// Reads up to so many bytes, or to the end.
     fn read(&mut self, most: usize) -> Result<Vec<u8>, String> {
-        let (mut bytes, end) = (Vec::new(), Instant::now() + BOUND);
-        while bytes.len() < most {
-            let mut poll = libc::pollfd { fd: self.hear.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-            let left = end.saturating_duration_since(Instant::now()).as_millis() as i32;
-            // SAFETY: one structure that outlives the call.
-            if unsafe { libc::poll(&mut poll, 1, left) } == 0 {
-                return Err(format!("it hangs for {BOUND:?}; {}", self.where_it_is()));
-            }
-            let mut some = [0; 4096];
-            let room = some.len().min(most - bytes.len());
-            match self.hear.read(&mut some[..room]) {
-                Ok(0) => break,
-                Ok(read) => bytes.extend(&some[..read]),
-                Err(error) => return Err(error.to_string()),
-            }
+        match read_some(&mut self.hear, most, Instant::now() + BOUND) {
+            Err(None) => Err(format!("it hangs for {BOUND:?}; {}", self.where_it_is())),
+            read => read.map_err(|error| error.map_or_else(String::new, |error| error.to_string())),
         }
-        Ok(bytes)
     }
 
     fn where_it_is(&self) -> String {

@@ -3,6 +3,7 @@
 mod api;
 #[path = "../common/arguments.rs"]
 mod arguments;
+mod beside;
 #[path = "../common/dice.rs"]
 mod dice;
 mod explore;
@@ -67,20 +68,24 @@ pub fn main() -> ExitCode {
     println!("{:<36}{:>14}{:>8}{:>8}{:>9}{:>8}", "operation", "instructions", "points", "kills", "strayed", "seconds");
     let begun = Instant::now();
     let mut kills = 0;
-    for operation in operations.iter().filter(|operation| asked.wants(operation.name)) {
+    let mut explored = |name: &str, explore: &dyn Fn() -> Report| {
         let start = Instant::now();
-        let report = Site::new(operation, folder.path()).explore(asked.effort);
+        let report = explore();
         kills += report.kills;
-        print(operation.name, &report, start);
-        failures.extend(report.failures.iter().map(|failure| format!("{}: {failure}", operation.name)));
+        print(name, &report, start);
+        failures.extend(report.failures.iter().map(|failure| format!("{name}: {failure}")));
+    };
+    for operation in operations.iter().filter(|operation| asked.wants(operation.name)) {
+        explored(operation.name, &|| Site::new(operation, folder.path()).explore(asked.effort));
     }
     for operation in operations.iter().filter(|operation| asked.wants("recovery") || asked.wants(operation.name)) {
-        let start = Instant::now();
-        let Some(name) = recovery::NAMES.iter().find(|name| **name == operation.name) else { continue };
-        let report = recovery::explore(operation, folder.path(), asked.effort, asked.long);
-        kills += report.kills;
-        print(&format!("recovery: {name}"), &report, start);
-        failures.extend(report.failures.iter().map(|failure| format!("recovery of {name}: {failure}")));
+        if recovery::NAMES.contains(&operation.name) {
+            let name = format!("recovery: {}", operation.name);
+            explored(&name, &|| recovery::explore(operation, folder.path(), asked.effort, asked.long));
+        }
+    }
+    if asked.wants(beside::NAME) {
+        explored(beside::NAME, &|| beside::explore(folder.path(), asked.effort));
     }
     println!("{kills} kills in {:.1} s, {} failures", begun.elapsed().as_secs_f64(), failures.len());
     failures.iter().take(20).for_each(|failure| println!("FAILED {failure}"));

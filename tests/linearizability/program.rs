@@ -3,7 +3,7 @@
 mod bad;
 mod checker;
 mod defects;
-#[path = "../kill_points/dice.rs"]
+#[path = "../common/dice.rs"]
 mod dice;
 mod log;
 mod model;

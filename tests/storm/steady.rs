@@ -12,7 +12,7 @@ use super::{
     board::Board,
     dice::Dice,
     helper::elsewhere,
-    storm::{fork, kill},
+    process::{fork, kill},
 };
 
 const KEYS: u64 = 2000;

@@ -14,6 +14,7 @@ use super::{
     dead::{Class, Region, Unfinished},
     dice::Dice,
     helper::elsewhere,
+    process::{HURRY, fork, go_on, hurry, kill, kill_and_release, reap, signal, stop},
     round::Round,
     worker::{Worker, path},
 };
@@ -76,13 +77,14 @@ impl<'a> Storm<'a> {
         self.ringer = self.ring();
         (0..self.round.workers).for_each(|number| self.spawn(number));
         let (begun, first, mut parked) = (Instant::now(), self.tally.all_kills(), Instant::now());
+        let mut parking = Duration::ZERO;
         while begun.elapsed() < time && self.tally.all_kills() - first < kills && self.is_well() {
             self.act();
             if self.round.young && self.dice.below(40) == 0 {
                 self.succeed();
             }
-            if parked.elapsed() > Duration::from_millis(1500) {
-                self.park();
+            if parked.elapsed() > Duration::from_millis(1500).max(parking * 10) {
+                parking = self.park();
                 parked = Instant::now();
             }
         }
@@ -137,7 +139,8 @@ impl<'a> Storm<'a> {
 
     fn spawn(&mut self, number: usize) {
         let threads = 1 + self.dice.below(self.round.threads) as usize;
-        let heavy = self.dice.below(150) == 0;
+        // Touching 1 GiB takes as long as a hundred other lives.
+        let heavy = self.dice.below(600) == 0;
         self.tally.heavy += u64::from(heavy);
         let worker = Worker {
             board: self.board,
@@ -157,16 +160,16 @@ impl<'a> Storm<'a> {
 
     /// Does something to somebody.
     fn act(&mut self) {
-        std::thread::sleep(Duration::from_micros(100 + self.dice.below(2_000)));
+        std::thread::sleep(Duration::from_micros(self.dice.below(400)));
         let number = self.hunt().unwrap_or_else(|| self.dice.below(self.round.workers as u64) as usize);
         let pid = self.pids[number];
         match self.dice.below(10) {
-            0..2 => self.kill(number, Class::Unseen),
+            0..2 => self.kill_many(),
             2 => {
                 self.tally.stops += 1;
                 if stop(pid) {
                     std::thread::sleep(Duration::from_micros(self.dice.below(30_000)));
-                    signal(pid, libc::SIGCONT);
+                    go_on(pid);
                 }
             }
             _ => {
@@ -177,7 +180,7 @@ impl<'a> Storm<'a> {
                     self.region.as_ref().map_or((Class::Outside, None), |region| region.classify(pid as u32));
                 // Death outside of everything is dull: most of them live on.
                 if class == Class::Outside && self.dice.below(8) != 0 {
-                    return signal(pid, libc::SIGCONT);
+                    return go_on(pid);
                 }
                 self.kill(number, class);
                 if let Some(left) = left {
@@ -194,7 +197,7 @@ impl<'a> Storm<'a> {
         if self.dice.below(2) == 0 {
             return None;
         }
-        let end = Instant::now() + Duration::from_millis(if self.round.young { 5 } else { 1 });
+        let end = Instant::now() + Duration::from_micros(if self.round.young { 3000 } else { 500 });
         while Instant::now() < end {
             let found = self.region.as_ref().and_then(|region| region.hunt(class));
             let number = found.and_then(|found| self.pids.iter().position(|pid| *pid == found as i32));
@@ -207,7 +210,7 @@ impl<'a> Storm<'a> {
 
     /// Whoever takes the lock over from the dead one is killed before it has recovered.
     fn kill_recoverer(&mut self, left: Unfinished, dead: u32) {
-        let end = Instant::now() + Duration::from_millis(25);
+        let end = Instant::now() + Duration::from_millis(10);
         while Instant::now() < end {
             let Some(next) = self.region.as_ref().and_then(|region| region.recoverer(&left, dead)) else {
                 std::hint::spin_loop();
@@ -221,11 +224,27 @@ impl<'a> Storm<'a> {
                 self.kill(number, Class::Recovery);
                 return self.kill_recoverer(left, next);
             }
-            return signal(next as i32, libc::SIGCONT);
+            return go_on(next as i32);
         }
     }
 
+    /// Kills some at the same moment: who waits, who holds, who recovers. It is also what makes a million kills feasible:
+    /// waiting for one to be dead takes as long as for five.
+    fn kill_many(&mut self) {
+        let many = 1 + self.dice.below(self.round.workers as u64);
+        let first = self.dice.below(self.round.workers as u64);
+        let victims = (first..first + many).map(|number| number as usize % self.round.workers);
+        let victims: Vec<usize> = victims.collect();
+        victims.iter().for_each(|number| self.strike(*number, Class::Unseen));
+        victims.iter().for_each(|number| self.succeed_dead(*number));
+    }
+
     fn kill(&mut self, number: usize, class: Class) {
+        self.strike(number, class);
+        self.succeed_dead(number);
+    }
+
+    fn strike(&mut self, number: usize, class: Class) {
         let pid = self.pids[number];
         let early = self.dice.below(4) == 0;
         *self.tally.kills.entry(class).or_default() += 1;
@@ -234,6 +253,12 @@ impl<'a> Storm<'a> {
         } else {
             signal(pid, libc::SIGKILL);
         }
+        hurry(pid, HURRY);
+    }
+
+    /// Once somebody is dead, another one takes its place.
+    fn succeed_dead(&mut self, number: usize) {
+        let pid = self.pids[number];
         reap(pid);
         if !self.round.young && self.dice.below(16) == 0 {
             let path = self.path();
@@ -249,8 +274,8 @@ impl<'a> Storm<'a> {
         self.spawn(number);
     }
 
-    /// All finish what they do; then everything is looked at.
-    fn park(&mut self) {
+    /// All finish what they do; then everything is looked at. How long that took.
+    fn park(&mut self) -> Duration {
         let phase = self.board.phase.fetch_add(1, SeqCst) + 1;
         let begun = Instant::now();
         let awake = || {
@@ -279,6 +304,7 @@ impl<'a> Storm<'a> {
             }
         }
         self.board.phase.fetch_add(1, SeqCst);
+        begun.elapsed()
     }
 
     fn where_they_are(&self) -> String {
@@ -292,57 +318,5 @@ impl<'a> Storm<'a> {
             kill(pid);
         }
         let _ = std::fs::remove_file(self.path());
-    }
-}
-
-/// Forks a process that does only this.
-pub fn fork(body: impl FnOnce()) -> i32 {
-    // SAFETY: this process has one thread, so a forked child can do anything; it leaves by `_exit`.
-    match unsafe { libc::fork() } {
-        -1 => panic!("fork: {}", std::io::Error::last_os_error()),
-        0 => {
-            // SAFETY: plain system calls.
-            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
-            // SAFETY: as above.
-            unsafe { libc::_exit(if done.is_ok() { 0 } else { 101 }) }
-        }
-        pid => pid,
-    }
-}
-
-fn signal(pid: i32, signal: i32) {
-    // SAFETY: the child was not waited for yet, so the number still means it.
-    unsafe { libc::kill(pid, signal) };
-}
-
-/// Stops a process; `false` when it has ended instead.
-fn stop(pid: i32) -> bool {
-    signal(pid, libc::SIGSTOP);
-    let mut status = 0;
-    // SAFETY: the status outlives the call.
-    unsafe { libc::waitpid(pid, &mut status, libc::WUNTRACED) == pid && libc::WIFSTOPPED(status) }
-}
-
-/// SIGKILL, and waits until it is dead.
-pub fn kill(pid: i32) {
-    signal(pid, libc::SIGKILL);
-    reap(pid);
-}
-
-fn reap(pid: i32) {
-    // SAFETY: a child of ours that was not waited for yet.
-    unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
-}
-
-/// Kills a process and takes its memory away at once, as the OOM killer does: before its threads have ended.
-fn kill_and_release(pid: i32) -> bool {
-    // SAFETY: plain system calls on a child that was not waited for yet; the descriptor is closed.
-    unsafe {
-        let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0) as i32;
-        libc::kill(pid, libc::SIGKILL);
-        let released = libc::syscall(libc::SYS_process_mrelease, fd, 0) == 0;
-        libc::close(fd);
-        released
     }
 }

@@ -54,17 +54,17 @@ impl Worker {
     pub fn run(self) -> ! {
         touch(self.ballast);
         let store = self.open();
-        let lanes: Vec<_> = (0..self.threads)
-            .map(|thread| {
-                let (worker, (store, store_number)) = (self.clone(), store.clone());
-                std::thread::spawn(move || {
-                    let index = worker.number * THREADS + thread;
-                    let dice = Dice::new(worker.seed ^ thread as u64);
-                    Lane { worker: &worker, index, dice, store, store_number }.run();
-                })
-            })
-            .collect();
-        lanes.into_iter().for_each(|lane| drop(lane.join()));
+        let work = |thread: usize| {
+            let (worker, (store, store_number)) = (self.clone(), store.clone());
+            move || {
+                let index = worker.number * THREADS + thread;
+                let dice = Dice::new(worker.seed ^ thread as u64);
+                Lane { worker: &worker, index, dice, store, store_number }.run();
+            }
+        };
+        (1..self.threads).for_each(|thread| drop(std::thread::spawn(work(thread))));
+        // Signals are for the first thread; whoever sends one makes that one run soon.
+        work(0)();
         // SAFETY: it ends this process at once.
         unsafe { libc::_exit(1) }
     }

@@ -21,7 +21,7 @@ use crate::{
     },
     storage::{Storage, boot},
     sys::{
-        allocate::allocate,
+        allocate::{allocate, is_no_room},
         barrier, byte_lock, clock,
         event_fd::EventFd,
         fork::ParentFd,
@@ -261,7 +261,15 @@ fn enter_boot(storage: &Storage, me: Name, alone: bool, path: &Path) -> Result<(
 
 /// A sparse copy has holes where loads would fail on a full file system: they get their blocks before anybody loads.
 fn fill_holes(storage: &Storage, path: &Path) -> Result<()> {
-    let failed = |error| Error::io(format!("{}: cannot give the store's holes their blocks", path.display()), error);
+    let failed = |error| {
+        let what = format!("{}: cannot give the store's holes their blocks", path.display());
+        match is_no_room(&error) {
+            true => {
+                Error::new(ErrorKind::Full, format!("{what}: {error}; make room on its file system")).with_source(error)
+            }
+            false => Error::io(what, error),
+        }
+    };
     let geometry = &storage.geometry;
     let size = storage.memory.size();
     let data = geometry.first_extent() * EXTENT;

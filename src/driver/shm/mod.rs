@@ -1,6 +1,10 @@
 //! The truth in a shared file: what processes of one machine have in common.
 
 mod attachment;
+#[cfg(all(test, not(loom)))]
+mod clocks;
+#[cfg(all(test, not(loom)))]
+mod faults;
 mod follow;
 mod gate;
 mod member;

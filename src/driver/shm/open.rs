@@ -20,7 +20,7 @@ use crate::{
     storage::Storage,
     store::Options,
     sys::{
-        allocate::allocate,
+        allocate::{allocate, is_no_room},
         byte_lock, clock,
         file::{self, Stat},
         file_system::{self, FileSystem},
@@ -369,7 +369,7 @@ fn create(file: &File, path: &Path, options: &Options) -> Result<Header> {
     let created_ns = clock::realtime_ns();
     let header = Header { geometry, seed: random_seed(created_ns), created_ns };
     write_region(file, &header).map_err(|error| match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Error::new(
+        _ if is_no_room(&error) => Error::new(
             ErrorKind::Full,
             format!("{}: no room on the file system for a new store; nothing was created", path.display()),
         )

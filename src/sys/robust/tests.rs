@@ -118,7 +118,7 @@ fn the_list_of_the_c_library_is_in_force_again_afterwards() {
 }
 
 #[test]
-fn the_mark_comes_even_when_the_dying_memory_was_taken_first() {
+fn attack_1_the_mark_comes_even_when_the_dying_memory_was_taken_first() {
     let words = SharedWords::new();
     // In a process of its own, because it ties itself to one processor.
     Child::fork(|| {
