@@ -17,6 +17,10 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
+# With --sanitizers, only the tests that are worth it, built with AddressSanitizer and LeakSanitizer (some more minutes).
+sanitizers=no
+[ "${1:-}" != --sanitizers ] || sanitizers=yes
+
 part=""
 skipped=()
 times=()
@@ -141,7 +145,22 @@ demo() {
     cargo run --locked --quiet --release -- --store "demo-of-test-$$" demo --kill
 }
 
+# The unit tests, and those that hand garbage to a store. Children that are killed or leave by `_exit` are not asked for
+# leaks. `too_many_addresses` limits what AddressSanitizer needs itself.
+check_with_sanitizer() {
+    local host
+    host=$(rustc --version --verbose | sed -n 's/^host: //p')
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=$1" cargo test --locked --package shmsync --all-features --target "$host" \
+        --target-dir "${CARGO_TARGET_DIR:-target}/$1" --lib --test store --test security --test damage --test bytes -- \
+        --skip too_many_addresses
+}
+
 run "tools" install_what_is_missing
+if [ "$sanitizers" = yes ]; then
+    run "address sanitizer" check_with_sanitizer address
+    run "leak sanitizer" check_with_sanitizer leak
+    exit
+fi
 if cargo fmt --version > /dev/null 2>&1; then
     run "formatting" cargo fmt --all --check
 else

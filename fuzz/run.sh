@@ -24,8 +24,8 @@ cargo build --release --target "$host"
 for target in "${targets[@]}"; do
     mkdir -p "corpus/$target" "found/$target"
     printf '\n== %s, %d s\n' "$target" "$seconds"
-    # 5 s for a lock that is held, and ten of those in one input.
-    "$target_folder/$host/release/$target" -max_total_time="$seconds" -timeout=60 -malloc_limit_mb=64 -max_len=120000 \
+    # 5 s for a lock that is held, and ten of those in one input. Leaks are for `test.sh --sanitizers`.
+    "$target_folder/$host/release/$target" -max_total_time="$seconds" -timeout=60 -detect_leaks=0 -malloc_limit_mb=64 -max_len=120000 \
         -print_final_stats=1 -verbosity=1 -artifact_prefix="found/$target/" "corpus/$target" "seeds/$target" 2>&1 |
         grep -E 'INITED|DONE|ERROR|SUMMARY|panicked|stat::|Test unit' || true
     [ -z "$(ls -A "found/$target")" ]

@@ -24,6 +24,9 @@ pub const NAME: &str = "fork beside a set";
 /// How long a child may take that waits for nobody. It may have to wait: the C library forks with its allocator's locks.
 const SOON: Duration = Duration::from_millis(200);
 
+/// How long a write takes at most that waits for nobody, mostly.
+const MOMENT: Duration = Duration::from_millis(10);
+
 /// What the thread that forks hears by and answers through. Set before the process that it lives in is forked.
 static ENDS: Mutex<Option<(File, File)>> = Mutex::new(None);
 
@@ -88,18 +91,33 @@ pub fn explore(folder: &Path, effort: Effort) -> Report {
     };
     let (trace, points, _) = site.scan();
     (report.instructions, report.points) = (trace.pcs.len() - 1, points.len());
+    let mut waited = 0;
     for k in points_of(&trace, &points, effort) {
         report.kills += 1;
         match fork_at(&site, &trace, k, &expected, most) {
-            Ok(reached) => report.strayed += usize::from(!reached),
+            Ok(Forked { reached, has_waited }) => {
+                report.strayed += usize::from(!reached);
+                waited += usize::from(has_waited);
+            }
             Err(fault) => report.failures.push(format!("forked after {k} instructions: {fault}")),
         }
+    }
+    if waited < 10 {
+        report.failures.push(format!("only {waited} children were born in the middle of a change"));
     }
     report
 }
 
-/// Forks while the first thread stands after `k` instructions; whether it came there.
-fn fork_at(site: &Site<'_>, trace: &Trace, k: usize, expected: &Expected, most: u64) -> Result<bool, String> {
+/// How it went.
+struct Forked {
+    /// Whether the first thread came to where it was to stop.
+    reached: bool,
+    /// Whether the child could not write before the first thread went on.
+    has_waited: bool,
+}
+
+/// Forks while the first thread stands after `k` instructions.
+fn fork_at(site: &Site<'_>, trace: &Trace, k: usize, expected: &Expected, most: u64) -> Result<Forked, String> {
     site.template.put(&site.path);
     let (their_ear, mut tell) = pipe();
     let (mut hear, their_mouth) = pipe();
@@ -110,6 +128,9 @@ fn fork_at(site: &Site<'_>, trace: &Trace, k: usize, expected: &Expected, most: 
     tell.write_all(b"!").map_err(|error| error.to_string())?;
     // Whoever reads waits for nobody but the allocator; whoever writes waits for the one who is stopped.
     let mut said = read_some(&mut hear, 1, Instant::now() + SOON).unwrap_or_default();
+    let written = read_some(&mut hear, 1, Instant::now() + MOMENT).unwrap_or_default();
+    let has_waited = written.is_empty();
+    said.extend(written);
     tracee.complete();
     let rest = read_some(&mut hear, 3 - said.len(), Instant::now() + BOUND);
     said.extend(rest.map_err(|_| format!("the child hangs after {:?}", String::from_utf8_lossy(&said)))?);
@@ -118,7 +139,7 @@ fn fork_at(site: &Site<'_>, trace: &Trace, k: usize, expected: &Expected, most: 
         return Err(format!("the child says {:?}", String::from_utf8_lossy(&said)));
     }
     match elsewhere(|| come_and_survive(&site.path, expected))?.parse::<u64>() {
-        Ok(used) if used <= most => Ok(reached),
+        Ok(used) if used <= most => Ok(Forked { reached, has_waited }),
         used => Err(format!("{used:?} bytes stay in use, {most} should at most")),
     }
 }

@@ -1,6 +1,10 @@
 //! What must hold when all have parked.
 
-use std::{path::Path, sync::atomic::Ordering::SeqCst, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::Ordering::SeqCst,
+    time::{Duration, Instant},
+};
 
 use shmsync::Sync;
 
@@ -62,13 +66,21 @@ fn whole(board: &Board, store: &Sync) -> shmsync::Result<Result<(), String>> {
     if late > 0 { Ok(Err(format!("{late} entries live longer than they should"))) } else { Ok(Ok(())) }
 }
 
-/// Nobody sees an entry of a process that is dead.
+/// Nobody sees an entry of a process that is dead; for how many milliseconds somebody did all the same.
+///
+/// A process without a watching thread is told to be dead by a byte that it had locked. A child that it was just forking when
+/// it died has that lock too, until it runs for the first time and lets it go.
 pub fn is_orphaned(path: &Path, pid: u32) -> Answer {
-    let Ok(store) = Sync::open(path) else { return Ok(String::new()) };
-    for lane in 0..LANES {
-        if store.get::<u32>(&format!("proc/{lane}")).ok().flatten() == Some(pid) {
-            return Err(format!("an entry of process {pid}, which is dead, is still seen"));
+    let Ok(store) = Sync::open(path) else { return Ok("0".to_owned()) };
+    let begun = Instant::now();
+    let is_seen = || (0..LANES).any(|lane| store.get::<u32>(&format!("proc/{lane}")).ok().flatten() == Some(pid));
+    while is_seen() {
+        if begun.elapsed() > Duration::from_secs(2) {
+            let there = store.participants().map_err(|error| format!("{error:?}"))?;
+            let itself: Vec<_> = there.iter().filter(|participant| participant.pid == pid).collect();
+            return Err(format!("an entry of process {pid}, which is dead, is still seen: {itself:?}"));
         }
+        std::thread::sleep(Duration::from_millis(1));
     }
-    Ok(String::new())
+    Ok(begun.elapsed().as_millis().to_string())
 }

@@ -127,7 +127,7 @@ fn report(tally: &Tally, board: &Board, time: Duration, asked: &Asked) -> ExitCo
         }
     }
     println!(
-        "{} kills, {:.0} a second ({} with their memory released early, {} of 1 GiB), {} stops, {} parks (the longest took {:.1} s), {} operations ({} of them Full) in {:.0} s",
+        "{} kills, {:.0} a second ({} with their memory released early, {} of 1 GiB), {} stops, {} parks (the longest took {:.1} s), the dead were seen for {} ms at most, {} operations ({} of them Full) in {:.0} s",
         tally.all_kills(),
         tally.all_kills() as f64 / time.as_secs_f64(),
         tally.released_early,
@@ -135,6 +135,7 @@ fn report(tally: &Tally, board: &Board, time: Duration, asked: &Asked) -> ExitCo
         tally.stops,
         tally.parks,
         tally.longest_park.as_secs_f64(),
+        tally.longest_dead,
         board.operations(),
         board.full.load(SeqCst),
         time.as_secs_f64()

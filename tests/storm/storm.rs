@@ -23,6 +23,9 @@ use super::{
 /// on which a hundred others want to run.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Whoever takes longer to park is worth a line.
+const LONG: Duration = Duration::from_secs(5);
+
 /// What happened.
 #[derive(Default)]
 pub struct Tally {
@@ -32,6 +35,8 @@ pub struct Tally {
     pub heavy: u64,
     pub parks: u64,
     pub longest_park: Duration,
+    /// For how many milliseconds an entry was seen at most whose process was dead.
+    pub longest_dead: u64,
     /// Operations, bytes in use, bytes allocated, at each park.
     pub sizes: Vec<(u64, u64, u64)>,
     pub failures: Vec<String>,
@@ -263,7 +268,10 @@ impl<'a> Storm<'a> {
         if !self.round.young && self.dice.below(16) == 0 {
             let path = self.path();
             let orphaned = elsewhere(|| check::is_orphaned(&path, pid as u32));
-            self.tally.failures.extend(orphaned.err());
+            match orphaned {
+                Ok(late) => self.tally.longest_dead = self.tally.longest_dead.max(late.parse().unwrap_or(0)),
+                Err(fault) => self.tally.failures.push(fault),
+            }
         }
         self.spawn(number);
     }
@@ -282,7 +290,12 @@ impl<'a> Storm<'a> {
             let busy = |lane: &&super::board::Lane| lane.busy.load(SeqCst) == 1 && lane.phase.load(SeqCst) != phase;
             self.board.lanes.iter().filter(busy).count()
         };
+        let mut told = false;
         while awake() > 0 {
+            if !told && begun.elapsed() > LONG {
+                println!("{}: {} threads take long to park: {}", self.round.name, awake(), self.where_they_are());
+                told = true;
+            }
             if begun.elapsed() > PATIENCE {
                 let fault = format!("{} threads do not park: {}", awake(), self.where_they_are());
                 self.tally.failures.push(fault);
@@ -307,9 +320,14 @@ impl<'a> Storm<'a> {
         begun.elapsed()
     }
 
+    /// What each thread of each worker sleeps in.
     fn where_they_are(&self) -> String {
-        let wchan = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
-        self.pids.iter().map(|pid| format!("{pid} in {}; ", wchan(pid))).collect()
+        let threads = |pid: &i32| std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let place = |folder: std::fs::DirEntry| {
+            let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+            format!("{} in {} ({})", folder.file_name().display(), read("wchan"), read("syscall").trim())
+        };
+        self.pids.iter().flat_map(threads).map(place).collect::<Vec<_>>().join("; ")
     }
 
     fn end(&mut self) {

@@ -119,14 +119,23 @@ fn assert_holds(store: &Sync, all: &All, when: &str) {
     assert!(problems.is_empty(), "{when}: {problems:#?}");
 }
 
+/// What is left of a fault, counted from the beginning of a work, after so many calls.
+fn later(fault: Fault, calls: u32) -> Option<Fault> {
+    let first = match fault.first.checked_sub(calls) {
+        // Where room was found without growing, those that last wait for the next time.
+        None if fault.calls == u32::MAX => 0,
+        first => first?,
+    };
+    Some(Fault { first, ..fault })
+}
+
 /// All of a work in a new store; how many calls took room, and how many changes failed.
 fn run(work: &Work, path: &Path, fault: Option<Fault>) -> (u32, u32) {
     let _ = fs::remove_file(path);
     let store = options(work.capacity).open(path).unwrap();
     let (mut all, mut calls, mut failed) = (All::new(), 0, 0);
     for number in 0..work.steps {
-        // Faults are counted from the beginning of the work.
-        let ahead = fault.and_then(|fault| Some(Fault { first: fault.first.checked_sub(calls)?, ..fault }));
+        let ahead = fault.filter(|_| failed == 0).and_then(|fault| later(fault, calls));
         let (result, made) = during(ahead, || (work.step)(&store, number, &mut all));
         let Err(error) = result else {
             calls += made;
@@ -138,7 +147,6 @@ fn run(work: &Work, path: &Path, fault: Option<Fault>) -> (u32, u32) {
         assert_holds(&store, &all, &when);
         (work.step)(&store, number, &mut all).unwrap_or_else(|error| panic!("{when}; with room again: {error:?}"));
         failed += 1;
-        calls = u32::MAX;
     }
     assert_holds(&store, &all, work.name);
     store.clear().unwrap();
@@ -158,10 +166,12 @@ fn attack_35_no_room_at_any_point_of_growth_is_an_error_that_changes_nothing() {
         for fault in (0..calls).flat_map(faults_at) {
             let failed = run(work, &path, Some(fault)).1;
             assert!(failed <= 1, "{}, {fault:?}", work.name);
-            // Half of what was asked for may be enough.
-            assert!(failed == 1 || fault.calls == 1 || fault.half, "{}, {fault:?}: nobody notices", work.name);
+            // Later on, the room that was freed meanwhile may do, and so may half of what was asked for.
+            let must_fail = fault.first == 0 && fault.calls > 1 && !fault.half;
+            assert!(failed == 1 || !must_fail, "{}, {fault:?}: nobody notices", work.name);
             (runs, failures) = (runs + 1, failures + failed);
         }
+        assert!(failures > calls, "{}: only {failures} failures", work.name);
         println!("{}: {calls} calls take room, {runs} runs with a fault, {failures} failures", work.name);
     }
 }
