@@ -2,13 +2,16 @@
 
 use std::{
     ffi::OsString,
-    io,
+    fs, io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::process::ExitStatusExt,
     },
     process::{Child, Command, ExitStatus},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -53,11 +56,25 @@ impl Program {
         let Some((name, arguments)) = words.split_first() else {
             return Err(Failure::Message("there is no program to run; name one after --".into()));
         };
-        let signals = catch().map_err(|error| format!("cannot watch for signals: {error}; try again"))?;
+        let failed = |error: io::Error| format!("cannot watch for signals: {error}; try again");
+        let early = hold_off().map_err(failed)?;
+        let mut set: SigSet = PASSED.into_iter().collect();
+        set.add(Signal::SIGCHLD);
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let signals = SignalFd::with_flags(&set, flags).map_err(|error| failed(error.into()))?;
         let child = Command::new(name).args(arguments).env(TOKEN, token.to_string()).spawn();
         drop(carried);
         let child = child.map_err(|error| refused(&name.to_string_lossy(), &error))?;
-        Ok(Self { child, signals })
+        let program = Self { child, signals };
+        // Only now, because the program inherits what is blocked.
+        if let Err(error) = set.thread_block() {
+            program.tell(Signal::SIGKILL);
+            return Err(failed(error.into()).into());
+        }
+        for (signal, _) in early.iter().filter(|(_, came)| came.load(Relaxed)) {
+            program.tell(*signal);
+        }
+        Ok(program)
     }
 
     /// Waits for its end; tells its status as a shell does.
@@ -144,14 +161,26 @@ impl Program {
     }
 }
 
-/// Signals come as something to read from now on. The program has none of this: a start clears the mask and handlers.
-fn catch() -> io::Result<SignalFd> {
+/// From now on signals do not end this process, but are noted. The program has none of this: `exec` makes the default of what
+/// is caught; only what is ignored stays so (`nohup`), and is therefore left alone.
+fn hold_off() -> io::Result<Vec<(Signal, Arc<AtomicBool>)>> {
+    let ignored = ignored();
+    let mut early = Vec::new();
+    for signal in PASSED.into_iter().filter(|signal| ignored & (1 << (*signal as u32 - 1)) == 0) {
+        let came = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal as i32, Arc::clone(&came))?;
+        early.push((signal, came));
+    }
     // Where it was ignored, the kernel would throw the status of the program away.
-    signal_hook::flag::register(Signal::SIGCHLD as i32, Arc::new(AtomicBool::new(false)))?;
-    let mut set: SigSet = PASSED.into_iter().collect();
-    set.add(Signal::SIGCHLD);
-    set.thread_block()?;
-    Ok(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+    signal_hook::flag::register(Signal::SIGCHLD as i32, Arc::default())?;
+    Ok(early)
+}
+
+/// The signals that were ignored when this process began, a bit each.
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 fn code(status: ExitStatus) -> u8 {

@@ -18,7 +18,7 @@ fn groups(world: &World) -> serde_json::Value {
 #[test]
 fn scenario_31_the_next_candidate_leads_when_the_program_of_the_first_has_ended() {
     let world = World::new();
-    let mut first = candidate(&world, "a", &[], "echo ready; read line; exit 5");
+    let mut first = candidate(&world, "a", &[], "echo ready; exec sleep 600");
     assert_eq!(first.line(), "ready");
     let mut second = candidate(&world, "b", &[], STAY);
     eventually("it stands by", || groups(&world)[0]["candidates"] == 1);

@@ -58,7 +58,7 @@ fn of_many_instances_one_runs_it() {
 #[test]
 fn while_it_runs_elsewhere_it_is_skipped_though_the_time_is_over() {
     let world = World::new();
-    let mut running = world.start(&["once", "job", "--every", "1ms", "--", "sh", "-c", "echo ready; read line"]);
+    let mut running = world.start(&["once", "job", "--every", "1ms", "--", "sh", "-c", "echo ready; exec sleep 600"]);
     assert_eq!(running.line(), "ready");
     assert_eq!(once(&world, &["--every", "1ms", "-E", "75"], 0), 75);
     running.signal("TERM");

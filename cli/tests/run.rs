@@ -34,7 +34,7 @@ fn c11_the_status_of_the_program_is_that_of_the_command() {
 fn failures_of_its_own_are_125_and_a_lock_not_obtained_is_1_or_what_was_asked_for() {
     let world = World::new();
     world.write("other", "these are other bytes\n".repeat(1_000));
-    says(&world.run(&["lock", "run", "n", "--store", "./other", "--", "true"]), 125, "./other");
+    says(&world.run(&["lock", "run", "n", "--store", "./other", "--", "true"]), 125, "/other: ");
     says(&world.run(&["lock", "run", "n"]), 125, "<CMD>");
     says(&world.run(&["lock", "run", "n", "--frob", "--", "true"]), 125, "--frob");
     says(&run(&world, &[""], &["true"]), 125, "give it a name");
@@ -57,7 +57,7 @@ fn the_program_finds_the_token_of_the_innermost_lock() {
     let mut shell = background(world.shell("dash", &script));
     let (token, locks) = (shell.line(), json(&shell.line()));
     let names: Vec<_> = locks.as_array().expect("an array").iter().map(|lock| &lock["name"]).collect();
-    assert_eq!((names, &locks[1]["token"]), (vec!["a", "b"], &token.into()));
+    assert_eq!((names, &locks[1]["token"]), (vec![&"a".into(), &"b".into()], &serde_json::Value::from(token)));
     assert_eq!(shell.end().code, 0);
     assert!(world.locks().is_empty());
 }
@@ -72,6 +72,27 @@ fn signals_are_passed_on() {
         wrapper.signal(name);
         assert_eq!(wrapper.end().code, code, "{name}");
         assert!(world.locks().is_empty());
+    }
+}
+
+#[test]
+fn what_was_ignored_stays_ignored_and_nothing_is_blocked() {
+    let world = World::new();
+    let masks = |script: &str| {
+        let answer = common::answer(world.shell("dash", script));
+        assert_eq!((answer.code, &*answer.err), (0, ""));
+        // 32 and 33 are the C library's own, which ignores them in what it starts.
+        let mask =
+            |line: &str| u64::from_str_radix(line.rsplit('\t').next().expect("a mask"), 16).expect("hexadecimal");
+        answer.out.lines().map(|line| mask(line) & !(3 << 31)).collect::<Vec<_>>()
+    };
+    let script = "grep -E 'Sig(Blk|Ign)' /proc/self/status";
+    for trap in ["", "trap '' HUP;"] {
+        assert_eq!(
+            masks(&format!("{trap} shmsync lock run n -- {script}")),
+            masks(&format!("{trap} {script}")),
+            "{trap}"
+        );
     }
 }
 

@@ -52,7 +52,7 @@ const JOINED: [&str; 14] = [
     "if shmsync lock set n; then shmsync lock free n --strict; else exit 9; fi",
     "token=$(shmsync lock set n --print-token); shmsync lock free n --strict",
     "token=$(shmsync lock set n --print-token; true); shmsync lock free n --strict",
-    "shmsync lock set n; test -z \"$(shmsync lock free n --strict || echo failed)\"",
+    "shmsync lock set n; nothing=$(shmsync lock free n --strict)",
     "shmsync lock set n | cat; shmsync lock free n --strict",
     "shmsync lock set n; shmsync lock free n --strict | cat",
     "env shmsync lock set n && env shmsync lock free n --strict",

@@ -18,7 +18,8 @@ Examples:
   shmsync lock free deploy --force                       whoever holds it
 
 It frees what the calling process, this owner or the holder of this token took, and what an owner has left that has ended.
-Anything else stays as it is. With --json: {\"name\", \"freed\"}.
+Anything else stays as it is; inside of ( … ) and $( … ; … ) a shell is another process than outside, so name an --owner there.
+With --json: {\"name\", \"freed\"}.
 
 Exit codes: 0 freed, or there was nothing to free (with --strict: 1), 2 error.";
 
