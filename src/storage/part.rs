@@ -1,4 +1,5 @@
-//! What one shard contributes to a transaction: a block with an entry for each slot.
+//! What one shard contributes to a transaction: an entry for each slot, in the shard's header, or in a block where they
+//! are more than [`HEADER_ENTRIES`].
 //!
 //! | offset | bytes | what |
 //! |---|---|---|
@@ -14,16 +15,21 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::{
     Storage,
-    shard::{Shard, TXN},
+    shard::{HEADER_PART, Shard, TXN},
     slot::{GRAVE, Slot},
 };
-use crate::{driver::Space, region::memory::Memory};
+use crate::{
+    driver::Space,
+    region::memory::{Memory, PAGE},
+};
 
 const TAG: u64 = 8;
 const COUNT: u64 = 16;
 const DONE: u64 = 24;
 const ENTRIES: u64 = 32;
 const ENTRY: u64 = 32;
+/// So many entries fit into the shard's header.
+pub(crate) const HEADER_ENTRIES: u64 = (PAGE - HEADER_PART - ENTRIES) / ENTRY;
 const AT_MASK: u64 = (1 << 40) - 1;
 
 pub(crate) const PREPARED: u64 = 1;
@@ -176,5 +182,10 @@ impl Shard<'_> {
             0 => None,
             at => Some(Part { memory: &self.storage.memory, at }),
         }
+    }
+
+    /// Whether a part is the one that has its place in this shard's header.
+    pub(crate) fn is_in_header(&self, part: Part<'_>) -> bool {
+        part.at == self.base + HEADER_PART
     }
 }

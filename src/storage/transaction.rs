@@ -10,14 +10,17 @@
 //! Whoever recovers a shard finishes or undoes only that shard's part, as the home's word says; whoever recovers the
 //! home first makes sure that every other shard has been recovered (attack 24).
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::{
+    num::NonZeroU64,
+    sync::atomic::Ordering::{Acquire, Release, SeqCst},
+};
 
 use super::{
     Key, Storage, condemned,
     find::Found,
-    part::{COMMITTED, Entry, PREPARED, Part, Tag},
+    part::{COMMITTED, Entry, HEADER_ENTRIES, PREPARED, Part, Tag},
     record::{Life, Record, Shape, checksum_of},
-    shard::{CONDEMNED, Intent, Locked, PART, TXN, TXN_SHARDS},
+    shard::{CONDEMNED, HEADER_PART, Intent, Locked, PART, TXN, TXN_SHARDS},
     slot::{EMPTY, GRAVE, Slot},
 };
 use crate::{
@@ -47,27 +50,21 @@ impl Storage {
     ///
     /// # Errors
     /// `Full`, with nothing changed.
-    pub(crate) fn transact(&self, locks: &[Locked<'_>], changes: &[Change<'_>]) -> Result<Vec<Option<u64>>> {
-        let mut by_shard: Vec<Vec<usize>> = vec![Vec::new(); self.geometry.shards as usize];
-        changes.iter().enumerate().for_each(|(index, change)| by_shard[change.key.shard as usize].push(index));
+    pub(crate) fn transact(&self, locks: &[Locked<'_>], changes: &[Change<'_>]) -> Result<Revisions> {
+        let shares = Shares::new(changes);
         for lock in locks {
-            lock.make_room(changes, &by_shard[lock.index as usize])?;
+            lock.make_room(changes, shares.of(lock, changes))?;
         }
-        match self.transact_once(locks, changes, &by_shard) {
+        match self.transact_once(locks, changes, &shares) {
             Err(error) if error.kind() == ErrorKind::Full => {
                 locks.iter().try_for_each(Locked::free_retired)?;
-                self.transact_once(locks, changes, &by_shard)
+                self.transact_once(locks, changes, &shares)
             }
             other => other,
         }
     }
 
-    fn transact_once(
-        &self,
-        locks: &[Locked<'_>],
-        changes: &[Change<'_>],
-        by_shard: &[Vec<usize>],
-    ) -> Result<Vec<Option<u64>>> {
+    fn transact_once(&self, locks: &[Locked<'_>], changes: &[Change<'_>], shares: &Shares) -> Result<Revisions> {
         let Some(home) = locks.first() else { return Ok(Vec::new()) };
         let tag = Tag(home.tick()?);
         for lock in locks {
@@ -76,9 +73,8 @@ impl Storage {
         home.store(TXN_SHARDS, locks.iter().fold(0, |shards, lock| shards | 1 << lock.index));
         home.store(TXN, tag.word(PREPARED));
         let mut revisions = vec![None; changes.len()];
-        let prepared = locks
-            .iter()
-            .try_for_each(|lock| lock.prepare(tag, changes, &by_shard[lock.index as usize], &mut revisions));
+        let prepared =
+            locks.iter().try_for_each(|lock| lock.prepare(tag, changes, shares.of(lock, changes), &mut revisions));
         if let Err(error) = prepared {
             for lock in locks.iter().rev() {
                 lock.undo()?;
@@ -94,9 +90,32 @@ impl Storage {
         }
         finish(home, locks)?;
         for lock in locks {
-            lock.shrink(Space::Values)?;
+            if shares.of(lock, changes).iter().any(|index| matches!(changes[*index].to, To::Nothing)) {
+                lock.shrink(Space::Values)?;
+            }
         }
         Ok(revisions)
+    }
+}
+
+/// One answer for each change.
+pub(crate) type Revisions = Vec<Option<NonZeroU64>>;
+
+/// The changes by their numbers, those of one shard beside each other.
+struct Shares(Vec<usize>);
+
+impl Shares {
+    fn new(changes: &[Change<'_>]) -> Self {
+        let mut order: Vec<usize> = (0..changes.len()).collect();
+        order.sort_by_key(|index| changes[*index].key.shard);
+        Self(order)
+    }
+
+    /// The changes of a locked shard.
+    fn of(&self, lock: &Locked<'_>, changes: &[Change<'_>]) -> &[usize] {
+        let first = self.0.partition_point(|index| changes[*index].key.shard < lock.index);
+        let len = self.0[first..].partition_point(|index| changes[*index].key.shard == lock.index);
+        &self.0[first..first + len]
     }
 }
 
@@ -131,31 +150,70 @@ impl Locked<'_> {
     }
 
     /// Fills new records and marks the slots. Each step is complete in itself: a note of every word, an entry, a mark.
-    fn prepare(&self, tag: Tag, changes: &[Change<'_>], mine: &[usize], revisions: &mut [Option<u64>]) -> Result<()> {
-        let removals = mine.iter().copied().filter(|index| matches!(changes[*index].to, To::Nothing));
-        let removals: Vec<usize> = removals.collect();
-        let bulk = removals.len() >= condemned::MANY;
-        if bulk {
-            self.condemn(tag, changes, &removals, revisions)?;
+    fn prepare(
+        &self,
+        tag: Tag,
+        changes: &[Change<'_>],
+        mine: &[usize],
+        revisions: &mut [Option<NonZeroU64>],
+    ) -> Result<()> {
+        if mine.len() < condemned::MANY {
+            return self.prepare_entries(tag, changes, mine, revisions);
         }
-        let mine: Vec<usize> =
-            mine.iter().copied().filter(|index| !bulk || matches!(changes[*index].to, To::Value(..))).collect();
+        let (puts, removals): (Vec<usize>, Vec<usize>) =
+            mine.iter().partition(|index| matches!(changes[**index].to, To::Value(..)));
+        if removals.len() < condemned::MANY {
+            return self.prepare_entries(tag, changes, mine, revisions);
+        }
+        self.condemn(tag, changes, &removals, revisions)?;
+        self.prepare_entries(tag, changes, &puts, revisions)
+    }
+
+    fn prepare_entries(
+        &self,
+        tag: Tag,
+        changes: &[Change<'_>],
+        mine: &[usize],
+        revisions: &mut [Option<NonZeroU64>],
+    ) -> Result<()> {
         if mine.is_empty() {
             return Ok(());
         }
-        let part = Part { memory: &self.storage.memory, at: self.allocate_anywhere(Part::size(mine.len() as u64))? };
-        part.begin(tag);
-        self.journal().set(self.base + PART, part.at);
-        self.journal().clear();
+        let part = self.begin_part(tag, mine.len() as u64)?;
         // Counted here, not by what the part says: it lies where anybody may write.
         let mut entries = 0;
         for index in mine {
-            revisions[index] = self.prepare_one(part, &mut entries, &changes[index])?;
+            // What is borrowed stays in the ring, which has one place for that.
+            let borrows = mine.len() == 1;
+            revisions[*index] =
+                self.prepare_one(part, &mut entries, &changes[*index], borrows)?.and_then(NonZeroU64::new);
         }
         Ok(())
     }
 
-    fn prepare_one(&self, part: Part<'_>, entries: &mut u64, change: &Change<'_>) -> Result<Option<u64>> {
+    /// Nearly all parts are small and lie in the shard's header, where nothing has to be taken for them.
+    fn begin_part(&self, tag: Tag, entries: u64) -> Result<Part<'_>> {
+        let memory = &self.storage.memory;
+        if entries <= HEADER_ENTRIES {
+            let part = Part { memory, at: self.base + HEADER_PART };
+            part.begin(tag);
+            self.store(PART, part.at);
+            return Ok(part);
+        }
+        let part = Part { memory, at: self.allocate_anywhere(Part::size(entries))? };
+        part.begin(tag);
+        self.journal().set(self.base + PART, part.at);
+        self.journal().clear();
+        Ok(part)
+    }
+
+    fn prepare_one(
+        &self,
+        part: Part<'_>,
+        entries: &mut u64,
+        change: &Change<'_>,
+        borrows: bool,
+    ) -> Result<Option<u64>> {
         let key = &change.key;
         let (at, old, was_live) = match self.find(key)? {
             Found::Here { at, slot } => (at, slot, self.current(slot)?.state == State::Live),
@@ -166,7 +224,9 @@ impl Locked<'_> {
         let (new, revision) = match change.to {
             To::Value(value, life) => {
                 let shape = Shape::new(key.space, key.bytes.len(), value.len(), life);
-                let record = Record::new(&self.storage.memory, self.allocate(shape.size())?);
+                let size = shape.size();
+                let block = if borrows { self.borrow_or_allocate(size)? } else { self.allocate(size)? };
+                let record = Record::new(&self.storage.memory, block);
                 if record.fill(shape, key.bytes, value, life).is_none() {
                     return Err(self.corrupt("a block lies outside the store"));
                 }
@@ -180,12 +240,22 @@ impl Locked<'_> {
         let index = *entries;
         *entries += 1;
         part.write(index, Entry { at, wait: key.wait, space: key.space, old, new });
-        self.journal().set(part.count_at(), index + 1);
-        self.journal().clear();
+        self.complete(part.count_at(), index + 1);
         let mark = Slot::mark(key.hash, part.entry_at(index));
         let visible = if broken::has(Defect::MarkSkipped) { new } else { mark };
-        self.storage.memory.store(at, visible.0, std::sync::atomic::Ordering::Release);
+        self.storage.memory.store(at, visible.0, Release);
         Ok(revision)
+    }
+
+    /// A step of the part is complete, with all that was noted of it: both are struck out and counted at once.
+    #[inline]
+    fn complete(&self, number_at: u64, number: u64) {
+        let journal = self.journal();
+        if journal.len() == 0 {
+            return self.storage.memory.store(number_at, number, Release);
+        }
+        journal.set(number_at, number);
+        journal.clear();
     }
 
     /// The transaction is committed: slots become what they were to be. Repeated by whoever recovers.
@@ -205,11 +275,8 @@ impl Locked<'_> {
             let entry = part.read(index);
             self.count_slot(entry.space, entry.old, entry.new);
             self.notify(entry.space, entry.wait, entry.old, entry.new, duty);
-            if entry.old.is_record() {
-                self.retire(entry.old.offset())?;
-            }
-            self.journal().set(part.done_at(), index + 1);
-            self.journal().clear();
+            self.settle_blocks(entry.old, entry.new, duty == Duty::Inherited)?;
+            self.complete(part.done_at(), index + 1);
             self.give_back()?;
         }
         self.drop_part(part)
@@ -227,11 +294,10 @@ impl Locked<'_> {
         for index in (0..count).rev() {
             let entry = part.read(index);
             self.replace_mark(part, index, entry, entry.old);
-            if entry.new.is_record() {
+            if entry.new.is_record() && !self.is_borrowed(entry.new) {
                 self.retire(entry.new.offset())?;
             }
-            self.journal().set(part.count_at(), index);
-            self.journal().clear();
+            self.complete(part.count_at(), index);
             self.give_back()?;
         }
         self.drop_part(part)
@@ -239,13 +305,17 @@ impl Locked<'_> {
 
     /// Only where the mark still stands: whatever else is there is newer (attack 24).
     fn replace_mark(&self, part: Part<'_>, index: u64, entry: Entry, slot: Slot) {
-        let raw = Slot(self.storage.memory.load(entry.at, std::sync::atomic::Ordering::Acquire));
+        let raw = Slot(self.storage.memory.load(entry.at, Acquire));
         if raw.is_mark() && raw.offset() == part.entry_at(index) {
             self.storage.memory.swap(entry.at, slot.0, SeqCst);
         }
     }
 
     fn drop_part(&self, part: Part<'_>) -> Result<()> {
+        if self.is_in_header(part) {
+            self.store(PART, 0);
+            return Ok(());
+        }
         self.journal().set(self.base + PART, 0);
         self.retire(part.at)?;
         self.journal().clear();
@@ -282,10 +352,11 @@ impl Locked<'_> {
     fn sound_part(&self) -> Result<Option<(Part<'_>, u64, u64)>> {
         let Some(part) = self.part() else { return Ok(None) };
         // Where no block can be, not even a number is read.
-        let (done, count) = if self.place(part.at).is_some() { (part.done(), part.count()) } else { (1, 0) };
-        let fits = count <= self.storage.geometry.capacity / 32
-            && done <= count
-            && self.storage.memory.contains(part.at, Part::size(count));
+        let is_in_header = self.is_in_header(part);
+        let has_place = is_in_header || self.place(part.at).is_some();
+        let (done, count) = if has_place { (part.done(), part.count()) } else { (1, 0) };
+        let most = if is_in_header { HEADER_ENTRIES } else { self.storage.geometry.capacity / 32 };
+        let fits = count <= most && done <= count && self.storage.memory.contains(part.at, Part::size(count));
         if !fits {
             return Err(self.corrupt("its part of a transaction is garbage"));
         }

@@ -159,12 +159,12 @@ impl Attachment {
     pub(super) fn commit(&self, access: &Access, commit: &Commit<'_>) -> Result<Committed> {
         commit.check()?;
         let me = self.name()?;
-        let keys: Vec<Key<'_>> =
-            commit.ops.iter().map(|(space, key, _)| self.storage.key(*space, key.as_bytes())).collect();
-        let expected: Vec<Key<'_>> =
-            commit.expect.iter().map(|(space, key, _)| self.storage.key(*space, key.as_bytes())).collect();
-        let shards = keys.iter().chain(&expected).fold(0, |shards, key| shards | 1 << key.shard);
-        let gated = keys.iter().chain(&expected).any(|key| key.space == Space::Values);
+        let mut keys: Vec<Key<'_>> = Vec::with_capacity(commit.ops.len() + commit.expect.len());
+        keys.extend(commit.ops.iter().map(|(space, key, _)| self.storage.key(*space, key.as_bytes())));
+        keys.extend(commit.expect.iter().map(|(space, key, _)| self.storage.key(*space, key.as_bytes())));
+        let shards = keys.iter().fold(0, |shards, key| shards | 1 << key.shard);
+        let gated = keys.iter().any(|key| key.space == Space::Values);
+        let (keys, expected) = keys.split_at(commit.ops.len());
         let space = if gated { Space::Values } else { Space::Coordination };
         let mut made_room = false;
         loop {
@@ -174,10 +174,10 @@ impl Attachment {
                 self.wait_at_gate(access)?;
                 continue;
             }
-            if let Some(conflict) = self.conflict(&locks, commit, &expected)? {
+            if let Some(conflict) = self.conflict(&locks, commit, expected)? {
                 return Ok(Err(conflict));
             }
-            match self.apply(&locks, commit, &keys) {
+            match self.apply(&locks, commit, keys) {
                 Err(error) if error.kind() == ErrorKind::Full && !made_room => {
                     drop(locks);
                     self.make_room()?;
@@ -217,7 +217,7 @@ impl Attachment {
             }]);
         }
         let revisions = self.storage.transact(locks, &changes)?;
-        Ok(revisions.into_iter().map(|number| number.map(revision)).collect())
+        Ok(revisions.into_iter().map(|number| number.map(Revision)).collect())
     }
 
     /// Everything below a prefix at once, as one transaction without a limit.
