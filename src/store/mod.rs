@@ -19,6 +19,7 @@ mod registry;
 mod scratch;
 mod stop_handle;
 mod sync;
+mod touched;
 mod transaction;
 mod update;
 mod values;
