@@ -32,15 +32,14 @@ impl Locked<'_> {
     pub(super) fn condemn(
         &self,
         tag: Tag,
-        changes: &[Change<'_>],
-        keys: &[usize],
+        removals: &[Change<'_>],
         revisions: &mut [Option<NonZeroU64>],
     ) -> Result<()> {
         self.store(CONDEMNED, tag.0);
-        for index in keys {
-            let Found::Here { at, slot } = self.find(&changes[*index].key)? else { continue };
+        for removal in removals {
+            let Found::Here { at, slot } = self.find(&removal.key)? else { continue };
             if self.current(slot)?.state == State::Live {
-                revisions[*index] = NonZeroU64::new(self.tick()?);
+                revisions[removal.number] = NonZeroU64::new(self.tick()?);
             }
             self.storage.memory.store(at, slot.condemned().0, Release);
         }

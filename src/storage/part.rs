@@ -112,10 +112,10 @@ impl Part<'_> {
         self.at + ENTRIES + index * ENTRY
     }
 
-    pub(crate) fn write(&self, index: u64, entry: Entry) {
+    pub(crate) fn write(&self, tag: Tag, index: u64, entry: Entry) {
         let at = self.entry_at(index);
         let place = entry.at | entry.wait << 40 | (entry.space as u64) << 50;
-        for (field, value) in [(0, place), (8, entry.old.0), (16, entry.new.0), (24, self.tag().0)] {
+        for (field, value) in [(0, place), (8, entry.old.0), (16, entry.new.0), (24, tag.0)] {
             self.memory.store(at + field, value, Release);
         }
     }

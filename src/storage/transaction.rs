@@ -34,6 +34,8 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum To<'a> {
     Value(&'a [u8], Life),
+    /// With the lifetime of the entry that it replaces.
+    KeptValue(&'a [u8]),
     Nothing,
 }
 
@@ -42,29 +44,31 @@ pub(crate) enum To<'a> {
 pub(crate) struct Change<'a> {
     pub(crate) key: Key<'a>,
     pub(crate) to: To<'a>,
+    /// Which of all answers is this change's.
+    pub(crate) number: usize,
 }
 
 impl Storage {
-    /// All changes at once. The shards of all keys are locked by the caller, in order; each key occurs once.
-    /// One answer per change: its revision; none where there was nothing to remove.
+    /// All changes at once. The shards of all keys are locked by the caller, in order; each key occurs once, and those
+    /// of one shard stand beside each other, in the order of the locks.
+    /// One answer per change, by its number: its revision; none where there was nothing to remove.
     ///
     /// # Errors
     /// `Full`, with nothing changed.
     pub(crate) fn transact(&self, locks: &[Locked<'_>], changes: &[Change<'_>]) -> Result<Revisions> {
-        let shares = Shares::new(changes);
-        for lock in locks {
-            lock.make_room(changes, shares.of(lock, changes))?;
+        for (lock, mine) in shares(locks, changes) {
+            lock.make_room(mine)?;
         }
-        match self.transact_once(locks, changes, &shares) {
+        match self.transact_once(locks, changes) {
             Err(error) if error.kind() == ErrorKind::Full => {
                 locks.iter().try_for_each(Locked::free_retired)?;
-                self.transact_once(locks, changes, &shares)
+                self.transact_once(locks, changes)
             }
             other => other,
         }
     }
 
-    fn transact_once(&self, locks: &[Locked<'_>], changes: &[Change<'_>], shares: &Shares) -> Result<Revisions> {
+    fn transact_once(&self, locks: &[Locked<'_>], changes: &[Change<'_>]) -> Result<Revisions> {
         let Some(home) = locks.first() else { return Ok(Vec::new()) };
         let tag = Tag(home.tick()?);
         for lock in locks {
@@ -72,9 +76,9 @@ impl Storage {
         }
         home.store(TXN_SHARDS, locks.iter().fold(0, |shards, lock| shards | 1 << lock.index));
         home.store(TXN, tag.word(PREPARED));
-        let mut revisions = vec![None; changes.len()];
-        let prepared =
-            locks.iter().try_for_each(|lock| lock.prepare(tag, changes, shares.of(lock, changes), &mut revisions));
+        let mut revisions = Vec::with_capacity(changes.len());
+        revisions.resize(changes.len(), None);
+        let prepared = shares(locks, changes).try_for_each(|(lock, mine)| lock.prepare(tag, mine, &mut revisions));
         if let Err(error) = prepared {
             for lock in locks.iter().rev() {
                 lock.undo()?;
@@ -89,8 +93,8 @@ impl Storage {
             lock.apply(Duty::Own)?;
         }
         finish(home, locks)?;
-        for lock in locks {
-            if shares.of(lock, changes).iter().any(|index| matches!(changes[*index].to, To::Nothing)) {
+        for (lock, mine) in shares(locks, changes) {
+            if mine.iter().any(Change::is_removal) {
                 lock.shrink(Space::Values)?;
             }
         }
@@ -101,21 +105,23 @@ impl Storage {
 /// One answer for each change.
 pub(crate) type Revisions = Vec<Option<NonZeroU64>>;
 
-/// The changes by their numbers, those of one shard beside each other.
-struct Shares(Vec<usize>);
+/// Each lock with the changes of its shard.
+fn shares<'l, 'c, 'a>(
+    locks: &'l [Locked<'a>],
+    changes: &'c [Change<'c>],
+) -> impl Iterator<Item = (&'l Locked<'a>, &'c [Change<'c>])> {
+    let mut rest = changes;
+    locks.iter().map(move |lock| {
+        let others = rest.iter().position(|change| change.key.shard != lock.index).unwrap_or(rest.len());
+        let (mine, later) = rest.split_at(others);
+        rest = later;
+        (lock, mine)
+    })
+}
 
-impl Shares {
-    fn new(changes: &[Change<'_>]) -> Self {
-        let mut order: Vec<usize> = (0..changes.len()).collect();
-        order.sort_by_key(|index| changes[*index].key.shard);
-        Self(order)
-    }
-
-    /// The changes of a locked shard.
-    fn of(&self, lock: &Locked<'_>, changes: &[Change<'_>]) -> &[usize] {
-        let first = self.0.partition_point(|index| changes[*index].key.shard < lock.index);
-        let len = self.0[first..].partition_point(|index| changes[*index].key.shard == lock.index);
-        &self.0[first..first + len]
+impl Change<'_> {
+    fn is_removal(&self) -> bool {
+        matches!(self.to, To::Nothing)
     }
 }
 
@@ -133,12 +139,10 @@ fn finish(home: &Locked<'_>, locks: &[Locked<'_>]) -> Result<()> {
 
 impl Locked<'_> {
     /// Whatever needs an operation of its own, before the transaction begins.
-    fn make_room(&self, changes: &[Change<'_>], mine: &[usize]) -> Result<()> {
+    fn make_room(&self, mine: &[Change<'_>]) -> Result<()> {
         self.bury()?;
         for space in [Space::Values, Space::Coordination] {
-            let puts =
-                |index: &&usize| changes[**index].key.space == space && matches!(changes[**index].to, To::Value(..));
-            let puts = mine.iter().filter(puts).count() as u64;
+            let puts = mine.iter().filter(|change| change.key.space == space && !change.is_removal()).count() as u64;
             if puts > 0
                 && let Err(error) = self.reserve(space, puts)
             {
@@ -150,43 +154,27 @@ impl Locked<'_> {
     }
 
     /// Fills new records and marks the slots. Each step is complete in itself: a note of every word, an entry, a mark.
-    fn prepare(
-        &self,
-        tag: Tag,
-        changes: &[Change<'_>],
-        mine: &[usize],
-        revisions: &mut [Option<NonZeroU64>],
-    ) -> Result<()> {
-        if mine.len() < condemned::MANY {
-            return self.prepare_entries(tag, changes, mine, revisions);
+    fn prepare(&self, tag: Tag, mine: &[Change<'_>], revisions: &mut [Option<NonZeroU64>]) -> Result<()> {
+        if mine.len() < condemned::MANY || mine.iter().filter(|change| change.is_removal()).count() < condemned::MANY {
+            return self.prepare_entries(tag, mine, revisions);
         }
-        let (puts, removals): (Vec<usize>, Vec<usize>) =
-            mine.iter().partition(|index| matches!(changes[**index].to, To::Value(..)));
-        if removals.len() < condemned::MANY {
-            return self.prepare_entries(tag, changes, mine, revisions);
-        }
-        self.condemn(tag, changes, &removals, revisions)?;
-        self.prepare_entries(tag, changes, &puts, revisions)
+        let (removals, puts): (Vec<Change<'_>>, Vec<Change<'_>>) = mine.iter().partition(|change| change.is_removal());
+        self.condemn(tag, &removals, revisions)?;
+        self.prepare_entries(tag, &puts, revisions)
     }
 
-    fn prepare_entries(
-        &self,
-        tag: Tag,
-        changes: &[Change<'_>],
-        mine: &[usize],
-        revisions: &mut [Option<NonZeroU64>],
-    ) -> Result<()> {
+    fn prepare_entries(&self, tag: Tag, mine: &[Change<'_>], revisions: &mut [Option<NonZeroU64>]) -> Result<()> {
         if mine.is_empty() {
             return Ok(());
         }
         let part = self.begin_part(tag, mine.len() as u64)?;
         // Counted here, not by what the part says: it lies where anybody may write.
         let mut entries = 0;
-        for index in mine {
+        for change in mine {
             // What is borrowed stays in the ring, which has one place for that.
             let borrows = mine.len() == 1;
-            revisions[*index] =
-                self.prepare_one(part, &mut entries, &changes[*index], borrows)?.and_then(NonZeroU64::new);
+            revisions[change.number] =
+                self.prepare_one(tag, part, &mut entries, change, borrows)?.and_then(NonZeroU64::new);
         }
         Ok(())
     }
@@ -207,22 +195,32 @@ impl Locked<'_> {
         Ok(part)
     }
 
+    #[inline]
     fn prepare_one(
         &self,
+        tag: Tag,
         part: Part<'_>,
         entries: &mut u64,
         change: &Change<'_>,
         borrows: bool,
     ) -> Result<Option<u64>> {
         let key = &change.key;
-        let (at, old, was_live) = match self.find(key)? {
-            Found::Here { at, slot } => (at, slot, self.current(slot)?.state == State::Live),
-            Found::Vacant { at, slot } => (at, slot, false),
+        let (at, old) = match self.find(key)? {
+            Found::Here { at, slot } | Found::Vacant { at, slot } => (at, slot),
             Found::NoRoom if matches!(change.to, To::Nothing) => return Ok(None),
             Found::NoRoom => return Err(self.storage.full()),
         };
-        let (new, revision) = match change.to {
-            To::Value(value, life) => {
+        let put = match change.to {
+            To::Value(value, life) => Some((value, life)),
+            To::KeptValue(value) if old.is_record() && old.is_mortal() => {
+                let current = self.current(old)?;
+                Some((value, if current.state == State::Live { current.life } else { Life::Forever }))
+            }
+            To::KeptValue(value) => Some((value, Life::Forever)),
+            To::Nothing => None,
+        };
+        let (new, revision) = match put {
+            Some((value, life)) => {
                 let shape = Shape::new(key.space, key.bytes.len(), value.len(), life);
                 let size = shape.size();
                 let block = if borrows { self.borrow_or_allocate(size)? } else { self.allocate(size)? };
@@ -234,12 +232,15 @@ impl Locked<'_> {
                 record.seal(shape, checksum_of(key.bytes, value), life, revision);
                 (Slot::record(key.hash, record.at, life.is_mortal()), Some(revision))
             }
-            To::Nothing if old.is_record() => (GRAVE, if was_live { Some(self.tick()?) } else { None }),
-            To::Nothing => return Ok(None),
+            None if old.is_record() => {
+                let was_live = self.current(old)?.state == State::Live;
+                (GRAVE, if was_live { Some(self.tick()?) } else { None })
+            }
+            None => return Ok(None),
         };
         let index = *entries;
         *entries += 1;
-        part.write(index, Entry { at, wait: key.wait, space: key.space, old, new });
+        part.write(tag, index, Entry { at, wait: key.wait, space: key.space, old, new });
         self.complete(part.count_at(), index + 1);
         let mark = Slot::mark(key.hash, part.entry_at(index));
         let visible = if broken::has(Defect::MarkSkipped) { new } else { mark };

@@ -74,11 +74,17 @@ impl Touched {
     }
 }
 
+/// Words of fixed sizes, the last of which may overlap the one before.
 fn mark(key: &str) -> u64 {
-    let (whole, rest) = key.as_bytes().as_chunks::<8>();
     let mix = |mark: u64, word: u64| (mark ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    let mark = whole.iter().fold(key.len() as u64, |mark, word| mix(mark, u64::from_ne_bytes(*word)));
-    mix(mark, rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+    let (bytes, mark) = (key.as_bytes(), key.len() as u64);
+    match bytes.last_chunk::<8>() {
+        Some(last) => {
+            let words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word));
+            mix(words.fold(mark, mix), u64::from_ne_bytes(*last))
+        }
+        None => mix(mark, bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))),
+    }
 }
 
 #[cfg(test)]

@@ -145,28 +145,34 @@ impl Transaction<'_> {
     /// `Overflow`, `TypeMismatch`; else as [`Transaction::get`] and [`Transaction::set`].
     #[doc(alias = "add")]
     pub fn increment(&mut self, key: &str, by: i64) -> Result<i64> {
-        let number = self.read(key)?.map_or(Ok(0), |value| number::decode(key, value))?;
+        let index = self.touch(key)?;
+        let item = self.touched.item(index);
+        let number = item.value().map_or(Ok(0), |value| number::decode(key, value))?;
         let sum = number::add(key, number, by)?;
         let mut encoded = Scratch::<Vec<u8>>::take();
         encoded.extend_from_slice(number::encode(sum, &mut [0; number::MAX_LEN]));
-        let written = self.find(key).and_then(|index| self.touched.item(index).write.as_ref());
-        let lifetime = match written {
+        let lifetime = match &item.write {
             Some(Write::Put(_, lifetime)) => *lifetime,
             // Removed by this transaction: what comes now is a new entry.
             Some(Write::Delete) => Lifetime::Forever,
             None => Lifetime::Keep,
         };
-        self.write(key, Write::Put(encoded, lifetime))?;
+        self.write_at(index, Write::Put(encoded, lifetime))?;
         Ok(sum)
     }
 
     /// The bytes of `key` as this transaction sees them.
     fn read(&mut self, key: &str) -> Result<Option<&[u8]>> {
-        let index = match self.find(key) {
-            Some(index) => index,
-            None => self.read_first(key)?,
-        };
+        let index = self.touch(key)?;
         Ok(self.touched.item(index).value())
+    }
+
+    /// Where a key is that has been read, or is to be written.
+    fn touch(&mut self, key: &str) -> Result<usize> {
+        match self.find(key) {
+            Some(index) => Ok(index),
+            None => self.read_first(key),
+        }
     }
 
     fn find(&self, key: &str) -> Option<usize> {
@@ -207,16 +213,21 @@ impl Transaction<'_> {
     }
 
     fn write(&mut self, key: &str, write: Write) -> Result<()> {
+        if let Some(index) = self.find(key) {
+            return self.write_at(index, write);
+        }
         self.store.writable()?;
-        let found = self.find(key);
-        if found.is_none_or(|index| self.touched.item(index).write.is_none()) {
+        require_room("writes", self.touched.writes)?;
+        // A bad key is told here, where the caller knows it.
+        let index = self.touched.add(self.store.prefix_len(), self.store.whole_key_kept(key)?, None);
+        self.write_at(index, write)
+    }
+
+    fn write_at(&mut self, index: usize, write: Write) -> Result<()> {
+        self.store.writable()?;
+        if self.touched.item(index).write.is_none() {
             require_room("writes", self.touched.writes)?;
         }
-        let index = match found {
-            Some(index) => index,
-            // A bad key is told here, where the caller knows it.
-            None => self.touched.add(self.store.prefix_len(), self.store.whole_key_kept(key)?, None),
-        };
         self.touched.write(index, write);
         Ok(())
     }
