@@ -82,53 +82,65 @@ impl Part<'_> {
         ENTRIES + entries * ENTRY
     }
 
+    #[inline(always)]
     pub(crate) fn begin(&self, tag: Tag) {
-        for (field, value) in [(0, 0), (TAG, tag.0), (COUNT, 0), (DONE, 0)] {
-            self.memory.store(self.at + field, value, Release);
-        }
+        self.memory.store(self.at, 0, Release);
+        self.memory.store(self.at + TAG, tag.0, Release);
+        self.memory.store(self.at + COUNT, 0, Release);
+        self.memory.store(self.at + DONE, 0, Release);
     }
 
+    #[inline]
     pub(crate) fn tag(&self) -> Tag {
         Tag(self.memory.load(self.at + TAG, Acquire))
     }
 
+    #[inline]
     pub(crate) fn count_at(&self) -> u64 {
         self.at + COUNT
     }
 
+    #[inline]
     pub(crate) fn count(&self) -> u64 {
         self.memory.load(self.count_at(), Acquire)
     }
 
+    #[inline]
     pub(crate) fn done_at(&self) -> u64 {
         self.at + DONE
     }
 
+    #[inline]
     pub(crate) fn done(&self) -> u64 {
         self.memory.load(self.done_at(), Acquire)
     }
 
+    #[inline]
     pub(crate) fn entry_at(&self, index: u64) -> u64 {
         self.at + ENTRIES + index * ENTRY
     }
 
+    /// The tag last: whoever sees it sees the rest.
+    #[inline(always)]
     pub(crate) fn write(&self, tag: Tag, index: u64, entry: Entry) {
         let at = self.entry_at(index);
         let place = entry.at | entry.wait << 40 | (entry.space as u64) << 50;
-        for (field, value) in [(0, place), (8, entry.old.0), (16, entry.new.0), (24, tag.0)] {
-            self.memory.store(at + field, value, Release);
-        }
+        self.memory.store(at, place, Release);
+        self.memory.store(at + 8, entry.old.0, Release);
+        self.memory.store(at + 16, entry.new.0, Release);
+        self.memory.store(at + 24, tag.0, Release);
     }
 
+    #[inline(always)]
     pub(crate) fn read(&self, index: u64) -> Entry {
-        let at = self.entry_at(index);
-        let place = self.memory.load(at, Relaxed);
+        let (at, view) = (self.entry_at(index), self.memory.view());
+        let place = view.load(at, Relaxed);
         Entry {
             at: place & AT_MASK,
             wait: place >> 40 & 0x3ff,
             space: if place >> 50 & 1 == 0 { Space::Values } else { Space::Coordination },
-            old: Slot(self.memory.load(at + 8, Relaxed)),
-            new: Slot(self.memory.load(at + 16, Relaxed)),
+            old: Slot(view.load(at + 8, Relaxed)),
+            new: Slot(view.load(at + 16, Relaxed)),
         }
     }
 }
@@ -177,6 +189,7 @@ impl Sighting {
 
 impl Shard<'_> {
     /// This shard's part of a transaction, if it takes part in one.
+    #[inline]
     pub(crate) fn part(&self) -> Option<Part<'_>> {
         match self.load(super::shard::PART) {
             0 => None,
@@ -185,6 +198,7 @@ impl Shard<'_> {
     }
 
     /// Whether a part is the one that has its place in this shard's header.
+    #[inline]
     pub(crate) fn is_in_header(&self, part: Part<'_>) -> bool {
         part.at == self.base + HEADER_PART
     }

@@ -350,6 +350,7 @@ impl Locked<'_> {
 
     /// This shard's part, how many of its entries were put away, and how many there are. Read once: whoever goes
     /// through them must not be led on by a number that changes.
+    #[inline]
     fn sound_part(&self) -> Result<Option<(Part<'_>, u64, u64)>> {
         let Some(part) = self.part() else { return Ok(None) };
         // Where no block can be, not even a number is read.
