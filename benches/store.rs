@@ -159,8 +159,8 @@ fn beside_increment_of_a_file_under_flock(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A named lock that nobody else wants, taken and given back. Beside it: `flock_pair`.
-#[divan::bench(args = DRIVERS)]
+/// A named lock that nobody else wants, taken and given back.
+#[divan::bench(args = DRIVERS, sample_size = 1_000)]
 fn lock_pair(bencher: Bencher, driver: &str) {
     let subject = Subject::new(driver);
     let lock = subject.store.lock("k").expect("a lock");
@@ -168,7 +168,7 @@ fn lock_pair(bencher: Bencher, driver: &str) {
 }
 
 /// The same with a time limit: two entries instead of one.
-#[divan::bench(args = DRIVERS)]
+#[divan::bench(args = DRIVERS, sample_size = 1_000)]
 fn lock_pair_with_ttl(bencher: Bencher, driver: &str) {
     let subject = Subject::new(driver);
     let lock = subject.store.lock("k").expect("a lock").ttl(Duration::from_secs(60));
@@ -176,7 +176,7 @@ fn lock_pair_with_ttl(bencher: Bencher, driver: &str) {
 }
 
 /// A leader asks whether it leads.
-#[divan::bench(args = DRIVERS)]
+#[divan::bench(args = DRIVERS, sample_size = 1_000)]
 fn is_revoked(bencher: Bencher, driver: &str) {
     let subject = Subject::new(driver);
     let leadership = subject.store.leader("g").expect("a group").elect("me").expect("an election");

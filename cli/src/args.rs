@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, sync::LazyLock, time::Duration};
 
-use clap::{ArgAction, Args, Parser, error::ErrorKind};
+use clap::{ArgAction, Args, CommandFactory, Parser, error::ErrorKind};
 
 use crate::{duration, size, verb::Verb};
 
@@ -14,12 +14,14 @@ const AFTER_HELP: &str = "\
 Examples:
   shmsync set greeting '\"hello\"' && shmsync get greeting
   shmsync --store progress incr done
+  shmsync lock run deploy -- ./deploy.sh
   shmsync demo --kill
 
-Exit codes: 0 done or yes, 1 absent, no, or out of time, 2 error (one line on standard error).
+Exit codes: 0 done or yes, 1 absent, no, or out of time, 2 error (one line on standard error). Verbs that run a program
+exit as it does, and with 125 for errors of their own.
 Defaults come from the environment (SHMSYNC_STORE and so on) and from a configuration file: see 'shmsync init --help'.";
 
-/// Typed values, counters and watches in shared memory, for the processes of one machine
+/// Typed values, counters, watches, locks and leaders in shared memory, for the processes of one machine
 #[derive(Parser)]
 #[command(name = "shmsync", version = VERSION.as_str(), after_help = AFTER_HELP)]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs", disable_help_subcommand = true)]
@@ -46,10 +48,10 @@ pub(crate) struct Globals {
     /// Say on standard error what is done
     #[arg(long, short, global = true, action = ArgAction::SetTrue)]
     pub(crate) verbose: bool,
-    /// Wait at most so long for a store that somebody uses exclusively (500ms, 1.5s, 10, 2m, 1h)
+    /// Wait at most so long: for a lock, or a store that somebody uses exclusively (500ms, 1.5s, 10, 2m, 1h)
     #[arg(long, global = true, value_name = "D", value_parser = duration::parse, allow_negative_numbers = true)]
     pub(crate) timeout: Option<Duration>,
-    /// What `ps` shows beside this process
+    /// What `ps` and `lock status` show beside this process
     #[arg(long, global = true, value_name = "TEXT")]
     pub(crate) label: Option<String>,
     /// Permissions of a store that is created, in octal [default: 0600]
@@ -81,15 +83,24 @@ pub(crate) fn one_line(error: &clap::Error) -> String {
         line += &join(tip).replacen("tip: ", "; ", 1).replace("subcommand", "verb");
     }
     let usage = paragraphs.find_map(|paragraph| paragraph.trim_start().strip_prefix("Usage: "));
-    let words: Vec<&str> = usage.unwrap_or("shmsync").split_whitespace().take(2).collect();
-    let verb = words.get(1).filter(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()));
-    line + &format!("; see 'shmsync{} --help'", verb.map(|verb| format!(" {verb}")).unwrap_or_default())
+    let words = usage.unwrap_or_default().split_whitespace().skip(1).take(2);
+    let verbs = words.take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()));
+    let verbs: String = verbs.map(|verb| format!(" {verb}")).collect();
+    line + &format!("; see 'shmsync{verbs} --help'")
+}
+
+/// Whether a wrong command line names a verb that runs a program: such a program may itself exit with 2.
+pub(crate) fn names_a_runner(words: impl Iterator<Item = OsString>) -> bool {
+    let words: Vec<OsString> = words.take_while(|word| word != "--").collect();
+    let mut command = Cli::command();
+    command.build();
+    let Some(at) = words.iter().position(|word| command.find_subcommand(word).is_some()) else { return false };
+    let next = words[at + 1..].iter().any(|word| word == "run");
+    words[at] == "once" || next && (words[at] == "lock" || words[at] == "leader")
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
-
     use super::*;
 
     fn complaint(words: &[&str]) -> String {
@@ -104,10 +115,14 @@ mod tests {
 
     #[test]
     fn every_help_text_has_an_example_and_the_exit_codes() {
-        for verb in Cli::command().get_subcommands_mut().filter(|verb| !verb.is_hide_set()) {
-            let help = verb.render_long_help().to_string();
-            assert!(help.contains("Example") && help.contains("Exit codes:"), "{help}");
+        fn look(command: &mut clap::Command) {
+            for verb in command.get_subcommands_mut().filter(|verb| !verb.is_hide_set()) {
+                let help = verb.render_long_help().to_string();
+                assert!(help.contains("Example") && help.contains("Exit codes:"), "{help}");
+                look(verb);
+            }
         }
+        look(&mut Cli::command());
     }
 
     #[test]
@@ -120,7 +135,11 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_is_one_line_with_a_next_step() {
-        let cases: [(&[&str], &str); 7] = [
+        let cases: [(&[&str], &str); 11] = [
+            (&["lock", "set"], "<NAME>"),
+            (&["lock", "set", "n", "--ttl", "0"], "longer than 0"),
+            (&["lock", "free", "n", "--token", "x"], "no token"),
+            (&["lock", "run", "n", "--semaphore", "0", "--", "true"], "--semaphore"),
             (&["get"], "<KEY>"),
             (&["wacth", "k"], "'watch'"),
             (&["get", "k", "--stroe", "x"], "--store"),
@@ -133,5 +152,15 @@ mod tests {
             let line = complaint(words);
             assert!(line.contains(part) && line.contains("--help'") && !line.contains('\n'), "{line}");
         }
+        assert!(complaint(&["lock", "run", "n"]).ends_with("; see 'shmsync lock run --help'"));
+    }
+
+    #[test]
+    fn verbs_that_run_programs_are_known_by_wrong_command_lines_too() {
+        let is_runner = |words: &[&str]| names_a_runner(words.iter().map(OsString::from));
+        assert!(is_runner(&["lock", "run", "n", "--nonsense"]) && is_runner(&["--store", "s", "once", "n"]));
+        assert!(is_runner(&["leader", "--json", "run"]));
+        assert!(!is_runner(&["lock", "set", "n", "--nonsense"]) && !is_runner(&["get", "--", "once"]));
+        assert!(!is_runner(&["get", "once"]) && !is_runner(&[]));
     }
 }

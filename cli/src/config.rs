@@ -25,10 +25,15 @@ enum Kind {
 const KEYS: [(&str, Kind, &str, &str); 8] = [
     ("store", Kind::Text, "\"default\"", "the store to use: a name, a path, or a URL"),
     ("namespace", Kind::Text, "\"\"", "put before every key, with a slash between"),
-    ("timeout", Kind::Time, "\"10s\"", "how long to wait for a store that somebody uses exclusively, and in `watch`"),
-    ("ttl", Kind::Time, "\"1h\"", "how long entries of `set` stay"),
+    (
+        "timeout",
+        Kind::Time,
+        "\"10s\"",
+        "how long to wait: for locks, in `watch`, for a store that somebody uses exclusively",
+    ),
+    ("ttl", Kind::Time, "\"1h\"", "how long entries of `set` and locks of `lock set` stay"),
     ("owner", Kind::Text, "\"\"", "who holds what is locked, instead of the calling process"),
-    ("label", Kind::Text, "\"\"", "what `ps` shows beside this process"),
+    ("label", Kind::Text, "\"\"", "what `ps` and `lock status` show beside this process"),
     ("verbose", Kind::Switch, "false", "say on standard error what is done"),
     ("json", Kind::Switch, "false", "answer in JSON"),
 ];

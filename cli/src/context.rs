@@ -95,6 +95,12 @@ impl Context {
         keys.into_iter().try_for_each(|key| Ok(anywhere.contains(key).map(|_| ())?))
     }
 
+    /// Refuses what no store would take, before one is created for it.
+    pub(crate) fn check<T>(&self, attempt: impl FnOnce(&Sync) -> shmsync::Result<T>) -> Result<(), Failure> {
+        attempt(&self.inside(Sync::open("memory:")?))?;
+        Ok(())
+    }
+
     /// The store, created where there is none.
     pub(crate) fn open(&self) -> Result<Sync, Failure> {
         Ok(self.inside(self.options().open(&self.store)?))

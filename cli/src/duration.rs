@@ -26,6 +26,25 @@ pub(crate) fn parse_lasting(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A time limit of a holding: as [`parse`], at least 1 ms.
+pub(crate) fn parse_limit(text: &str) -> Result<Duration, String> {
+    match parse_lasting(text)? {
+        limit if limit < Duration::from_millis(1) => Err(format!("{text:?} is too short; give at least 1ms")),
+        limit => Ok(limit),
+    }
+}
+
+/// A duration as one says it.
+pub(crate) fn spoken(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{} ms", time.as_millis()),
+        seconds @ 1..=119 => format!("{seconds} s"),
+        seconds @ 120..=7_199 => format!("{} min", seconds / 60),
+        seconds @ 7_200..=172_799 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,5 +67,15 @@ mod tests {
         }
         assert!(parse("99999999999999999999999h").expect_err("too long").contains("shorter"));
         assert!(parse_lasting("0ms").expect_err("zero").contains("longer than 0"));
+    }
+
+    #[test]
+    fn limits_are_not_too_short_and_durations_can_be_said() {
+        assert!(parse_limit("0.5ms").expect_err("short").contains("at least 1ms"));
+        assert_eq!(parse_limit("1ms"), Ok(Duration::from_millis(1)));
+        let said = [(20, "20 ms"), (12_000, "12 s"), (720_000, "12 min"), (7_200_000, "2 h"), (200_000_000, "2 days")];
+        for (millis, words) in said {
+            assert_eq!(spoken(Duration::from_millis(millis)), words);
+        }
     }
 }

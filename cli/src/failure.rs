@@ -9,6 +9,8 @@ pub(crate) enum Outcome {
     Yes,
     /// It is not there, it is not so, time ran out: exit code 1.
     No,
+    /// What a program that was run has answered, or what was asked for instead.
+    Code(u8),
 }
 
 impl Outcome {
@@ -27,9 +29,19 @@ pub(crate) enum Failure {
     NoStore(shmsync::Error),
     /// The command said so: what happened, to what, and what to do next.
     Message(String),
+    /// A verb that runs programs could not; the exit code tells why, as with `env`.
+    Program {
+        /// 127 not found, 126 not executable, 125 anything else.
+        code: u8,
+        /// As [`Failure::Message`].
+        message: String,
+    },
     /// Nobody reads the output any more, so there is nothing left to do; no error.
     ReaderGone,
 }
+
+/// The exit code of a verb that runs programs, for failures of its own.
+const OWN_FAILURE: u8 = 125;
 
 impl Failure {
     /// A failure of the operating system while doing `what` to `path`.
@@ -41,6 +53,24 @@ impl Failure {
             _ => "check the path and what it is on",
         };
         Self::Message(format!("cannot {what} {}: {error}; {next}", path.display()))
+    }
+
+    /// The exit code.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::ReaderGone => 0,
+            Self::NoStore(_) => 1,
+            Self::Store(_) | Self::Message(_) => 2,
+            Self::Program { code, .. } => *code,
+        }
+    }
+
+    /// The same of a verb that runs programs: with an exit code that few programs have.
+    pub(crate) fn of_runner(self) -> Self {
+        match self {
+            Self::ReaderGone | Self::Program { .. } => self,
+            failure => Self::Program { code: OWN_FAILURE, message: failure.to_string() },
+        }
     }
 
     /// A failure to write to standard output.
@@ -68,7 +98,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store(error) | Self::NoStore(error) => error.fmt(f),
-            Self::Message(message) => f.write_str(message),
+            Self::Message(message) | Self::Program { message, .. } => f.write_str(message),
             Self::ReaderGone => f.write_str("nobody reads the output any more"),
         }
     }

@@ -7,12 +7,17 @@ mod context;
 mod demo;
 mod duration;
 mod failure;
+mod holding;
 mod json;
+mod moment;
 mod output;
+mod owner;
+mod program;
 mod size;
+mod turn;
 mod verb;
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use clap::Parser;
 
@@ -28,18 +33,23 @@ fn main() -> ExitCode {
     match run() {
         Ok(Outcome::Yes) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Ok(Outcome::No) => ExitCode::from(1),
+        Ok(Outcome::Code(code)) => ExitCode::from(code),
         Err(failure) => {
             output::complain(&failure.to_string());
-            ExitCode::from(if matches!(failure, Failure::NoStore(_)) { 1 } else { 2 })
+            ExitCode::from(failure.code())
         }
     }
 }
 
 fn run() -> Answer {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return explain(&error),
+    let (is_runner, answer) = match Cli::try_parse() {
+        Ok(cli) => (cli.verb.runs_a_program(), act(cli)),
+        Err(error) => (args::names_a_runner(env::args_os().skip(1)), explain(&error)),
     };
+    if is_runner { answer.map_err(Failure::of_runner) } else { answer }
+}
+
+fn act(cli: Cli) -> Answer {
     let below = Layer::load(cli.verb.makes_configuration())?;
     let context = Context::new(cli.globals, below);
     let outcome = cli.verb.run(&context);

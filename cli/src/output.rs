@@ -2,9 +2,12 @@
 
 use std::{
     cell::RefCell,
-    io::{self, BufWriter, Stdout, Write},
+    io::{self, BufWriter, Stdout, Write, stdout},
+    os::fd::AsFd,
+    process, thread,
 };
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::Value as Json;
 use shmsync::Value;
 
@@ -75,6 +78,19 @@ pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> Vec<String> {
 /// Text that cannot move the cursor: control characters escaped.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// Ends this process when nobody reads its output any more, although there is nothing to write: `watch … | head -1`.
+pub(crate) fn end_with_the_reader() {
+    thread::spawn(|| {
+        let out = stdout();
+        let mut out = [PollFd::new(out.as_fd(), PollFlags::empty())];
+        // A file or a terminal never answers; a pipe does when its other end is closed.
+        while poll(&mut out, PollTimeout::NONE) == Err(nix::errno::Errno::EINTR) {}
+        if out[0].revents().is_some_and(|events| events.contains(PollFlags::POLLERR)) {
+            process::exit(0);
+        }
+    });
 }
 
 #[cfg(test)]

@@ -116,6 +116,7 @@ fn cases() -> Vec<(&'static str, Vec<&'static str>)> {
         cases.push((named, vec!["--store", store, "set", "k", "1"]));
     }
     let long = String::leak("k".repeat(65_537));
+    let name = String::leak("n".repeat(256));
     let sound = "./sound";
     let more = [
         ("key", vec!["set", "", "1"]),
@@ -156,6 +157,22 @@ fn cases() -> Vec<(&'static str, Vec<&'static str>)> {
         ("--workers", vec!["demo", "--workers", "0"]),
         ("--namespace", vec!["demo", "--namespace", "x"]),
         ("memory:", vec!["demo", "--store", "memory:x"]),
+        ("lock", vec!["lock", "set", "", "--store", "./fresh"]),
+        ("lock", vec!["lock", "set", "be\u{7}ll", "--store", "./fresh"]),
+        ("nnnnnnnnnn", vec!["lock", "set", name, "--store", "./fresh"]),
+        ("--ttl", vec!["lock", "set", "n", "--ttl", "0.1ms", "--store", "./fresh"]),
+        ("--token", vec!["lock", "free", "n", "--token", "x"]),
+        ("--token", vec!["lock", "free", "n", "--token", "0"]),
+        ("\"n\"", vec!["lock", "set", "n", "--owner", "a", "--die-with-owner", "--store", "./fresh"]),
+        ("owner", vec!["lock", "set", "n", "--owner", "", "--store", "./fresh"]),
+        ("label", vec!["lock", "set", "n", "--owner", "be\u{7}ll", "--store", "./fresh"]),
+        ("lock", vec!["lock", "wait", ""]),
+        ("lock", vec!["lock", "free", ""]),
+        ("leader", vec!["leader", "follow", "", "--store", "./fresh"]),
+        ("verb", vec!["lock"]),
+        ("sett", vec!["lock", "sett", "n"]),
+        ("./other", vec!["lock", "set", "n", "--store", "./other"]),
+        ("./damaged", vec!["lock", "status", "--store", "./damaged"]),
         ("--frob", vec!["get", "k", "--frob"]),
         ("get2", vec!["get2"]),
         ("verb", vec![]),
@@ -203,6 +220,36 @@ fn every_wrong_input_is_one_line_with_a_subject_and_a_next_step_and_changes_noth
     let sound = answer(world.bare(&["--store", "./sound", "dump"])).out;
     assert_eq!(sound, format!("{{\n  \"max\": {},\n  \"text\": \"hello\"\n}}\n", i64::MAX));
     compare(&snapshot);
+}
+
+/// Verbs that run programs have an exit code of their own, and run nothing.
+#[test]
+fn wrong_input_to_a_verb_that_runs_programs_is_125_and_runs_nothing() {
+    let world = World::new();
+    prepare(&world);
+    let before = photograph(world.folder());
+    for (subject, args) in [
+        ("lock", vec!["lock", "run", "", "--store", "./fresh"]),
+        ("--semaphore", vec!["lock", "run", "n", "--semaphore", "0", "--store", "./fresh"]),
+        ("--semaphore", vec!["lock", "run", "n", "--semaphore", "2", "--shared", "--store", "./fresh"]),
+        ("-E", vec!["lock", "run", "n", "-E", "256", "--store", "./fresh"]),
+        ("--timeout", vec!["lock", "run", "n", "--timeout", "soon", "--store", "./fresh"]),
+        ("--every", vec!["once", "n", "--every", "0", "--store", "./fresh"]),
+        ("--every", vec!["once", "n", "--store", "./fresh"]),
+        ("lock", vec!["once", "", "--every", "1h", "--store", "./fresh"]),
+        ("n", vec!["leader", "run", "n", "--ttl", "1ms", "--store", "./fresh"]),
+        ("candidate", vec!["leader", "run", "n", "--id", "", "--store", "./fresh"]),
+        ("leader", vec!["leader", "run", "", "--store", "./fresh"]),
+        ("other", vec!["lock", "run", "n", "--store", "./other"]),
+        ("damaged", vec!["leader", "run", "n", "--store", "./damaged"]),
+        ("nowhere", vec!["once", "n", "--every", "1h", "--store", "./nowhere/store"]),
+    ] {
+        let answer = answer(world.bare(&[&args[..], &["--", "touch", "ran"]].concat()));
+        assert_eq!((answer.code, &*answer.out), (125, ""), "{args:?}: {answer:?}");
+        assert!(answer.err.lines().count() == 1 && answer.err.contains(subject), "{args:?}: {answer:?}");
+        assert!(NEXT_STEPS.iter().any(|step| answer.err.contains(step)), "no next step: {args:?}: {answer:?}");
+        assert!(photograph(world.folder()) == before, "{args:?}");
+    }
 }
 
 /// Environment and configuration file as well.

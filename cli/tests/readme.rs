@@ -60,11 +60,13 @@ case "$*" in
 esac
 "#;
 
-/// A script that runs in a world with these two commands.
+/// A script that runs in a world with these two commands, and programs of the user that do nothing.
 fn script(world: &World, text: &str) -> Command {
     let bin = world.path("bin");
-    for (name, text) in [("shmsync", SHMSYNC), ("cargo", CARGO), ("test.sh", "exec test -x \"$ROOT/test.sh\"\n")] {
-        let path = if name == "test.sh" { world.path("work").join(name) } else { bin.join(name) };
+    let programs = ["deploy.sh", "encode.sh", "cleanup.sh", "report.sh", "scheduler"].map(|name| (name, "#!/bin/sh\n"));
+    let commands = [("shmsync", SHMSYNC), ("cargo", CARGO), ("test.sh", "exec test -x \"$ROOT/test.sh\"\n")];
+    for (name, text) in commands.into_iter().chain(programs) {
+        let path = if text == SHMSYNC || text == CARGO { bin.join(name) } else { world.path("work").join(name) };
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         fs::write(&path, text).expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("executable");

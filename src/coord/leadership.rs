@@ -107,6 +107,18 @@ impl Leadership {
         self.term.resign()
     }
 
+    /// Lets children carry it on, as [`LockGuard::inheritable`](super::LockGuard::inheritable): should this process be
+    /// killed, the leadership lasts as long as one of them has the descriptor open. Nobody renews a time limit then.
+    ///
+    /// # Errors
+    /// As [`LockGuard::inheritable`](super::LockGuard::inheritable).
+    #[cfg(unix)]
+    pub fn inheritable(&self) -> Result<std::os::fd::OwnedFd> {
+        use crate::driver::Driver;
+        self.own()?;
+        self.leader.lock.place.store.driver.carry()
+    }
+
     fn own(&self) -> Result<()> {
         if self.process == incarnation() {
             return Ok(());

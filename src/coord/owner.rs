@@ -42,6 +42,8 @@ pub struct Owner {
     pub shared: bool,
     /// What a leader calls itself; else empty.
     pub candidate: String,
+    /// Whether its process has ended without giving it back, as in [`LockState::Orphaned`].
+    pub is_gone: bool,
 }
 
 impl Owner {
@@ -185,6 +187,7 @@ impl Place {
             expires_in,
             shared: holding.shared,
             candidate: holding.candidate.clone(),
+            is_gone: self.seen(holding)?.0 == Seen::Orphaned,
         })
     }
 }
@@ -211,6 +214,7 @@ mod tests {
             expires_in: None,
             shared: false,
             candidate: String::new(),
+            is_gone: false,
         };
         assert_eq!(owner.to_string(), "pid 4711 (deploy.sh on web1) for 12 min");
         assert_eq!(LockState::Held(owner.clone()).to_string(), "held by pid 4711 (deploy.sh on web1) for 12 min");

@@ -13,6 +13,7 @@ use std::{
 
 #[cfg(not(all(loom, test)))]
 use super::cells::{Cells, Words};
+use super::row::{Row, RowMut};
 #[cfg(all(loom, test))]
 use crate::models::cells::{Cells, Words};
 use crate::{
@@ -43,7 +44,7 @@ pub(crate) struct View<'a> {
     words: u64,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
     /// One comparison for both: rotated, an offset that is no multiple of 8 is larger than any number of words.
     #[inline(always)]
     fn word(&self, offset: u64) -> Option<*const AtomicU64> {
@@ -89,82 +90,27 @@ impl View<'_> {
         }
     }
 
-    /// Copies `len` bytes out, word by word. What comes is a fact only after the caller has validated it.
-    /// `None` when the bytes do not lie in the file or no memory is left; `into` is then empty.
-    #[inline]
-    pub(crate) fn copy_out(&self, offset: u64, len: usize, into: &mut Vec<u8>) -> Option<()> {
-        into.clear();
-        let words = len.div_ceil(8);
-        if offset & 7 != 0 || !self.contains(offset, words as u64 * 8) {
+    /// Words to be read one after the other; `None` when not all of them lie in the file.
+    #[inline(always)]
+    pub(crate) fn row(&self, offset: u64, len: u64) -> Option<Row<'a>> {
+        if offset & 7 != 0 || !self.contains(offset, len) {
             return None;
         }
-        if into.capacity() < words * 8 {
-            into.try_reserve(words * 8).ok()?;
-        }
-        // SAFETY: `contains` has shown the source to lie in the mapping; the destination has room for whole words by
-        // its capacity; both are advanced together; loads are atomic, so a racing writer is no undefined behaviour;
-        // `len <= words * 8` bytes are initialised before `set_len`.
-        unsafe {
-            let first = offset as usize / 8;
-            let target: *mut u64 = into.as_mut_ptr().cast();
-            for index in 0..words {
-                target.add(index).write_unaligned((*self.start.at(first + index)).load(Ordering::Relaxed));
-            }
-            into.set_len(len);
-        }
-        Some(())
+        // SAFETY: the offset is a multiple of 8, and `contains` has shown the row to lie in the file and the mapping.
+        Some(unsafe { Row::new(self.memory.cells.words(offset), len as usize / 8) })
+    }
+
+    /// Copies `len` bytes out, word by word. What comes is a fact only after the caller has validated it.
+    /// `None` when the bytes do not lie in the file or no memory is left; `into` is then empty.
+    pub(crate) fn copy_out(&self, offset: u64, len: usize, into: &mut Vec<u8>) -> Option<()> {
+        into.clear();
+        self.row(offset, (len as u64).next_multiple_of(8))?.copy_out(0, len, into)
     }
 
     /// Whether the bytes there equal these. A fact only after validation.
     #[inline]
     pub(crate) fn equals(&self, offset: u64, bytes: &[u8]) -> bool {
-        let words = bytes.len().div_ceil(8);
-        if offset & 7 != 0 || !self.contains(offset, words as u64 * 8) {
-            return false;
-        }
-        let (whole, rest) = bytes.as_chunks::<8>();
-        let first = offset as usize / 8;
-        // SAFETY: `contains` has shown the source to lie in the mapping; only `words` words are loaded.
-        unsafe {
-            for (index, word) in whole.iter().enumerate() {
-                if (*self.start.at(first + index)).load(Ordering::Relaxed) != u64::from_ne_bytes(*word) {
-                    return false;
-                }
-            }
-            rest.is_empty() || (*self.start.at(first + whole.len())).load(Ordering::Relaxed) == last_word(bytes)
-        }
-    }
-}
-
-/// Words in a row that were found to lie in the file, to be written. What is written behind its end is dropped.
-pub(crate) struct RowMut<'a> {
-    words: Words<'a>,
-    len: usize,
-}
-
-impl RowMut<'_> {
-    /// Writes a word.
-    #[inline(always)]
-    pub(crate) fn put(&mut self, index: usize, word: u64) {
-        if index < self.len {
-            // SAFETY: `Memory::row_mut` has found these words in the file and in a mapping that may be written, and it
-            // lives as long as the memory that is borrowed; the access is atomic.
-            unsafe { (*self.words.at(index)).store(word, Ordering::Relaxed) }
-        }
-    }
-
-    /// Writes bytes from a word on, word by word, the last word filled up with zeros.
-    #[inline]
-    pub(crate) fn put_bytes(&mut self, index: usize, bytes: &[u8]) {
-        let (whole, rest) = bytes.as_chunks::<8>();
-        let whole = &whole[..whole.len().min(self.len.saturating_sub(index))];
-        for (number, word) in whole.iter().enumerate() {
-            // SAFETY: as in `put`: `index + number` is below `len`.
-            unsafe { (*self.words.at(index + number)).store(u64::from_ne_bytes(*word), Ordering::Relaxed) }
-        }
-        if !rest.is_empty() {
-            self.put(index + whole.len(), last_word(bytes));
-        }
+        self.row(offset, (bytes.len() as u64).next_multiple_of(8)).is_some_and(|row| row.equals(0, bytes))
     }
 }
 
@@ -430,7 +376,7 @@ impl Memory {
             return None;
         }
         // SAFETY: the offset is a multiple of 8, and `contains` has shown the row to lie in the file and the mapping.
-        Some(RowMut { words: unsafe { self.cells.words(offset) }, len: len as usize / 8 })
+        Some(unsafe { RowMut::new(self.cells.words(offset), len as usize / 8) })
     }
 
     /// Copies bytes in, word by word, the last word filled up with zeros.
@@ -452,37 +398,5 @@ impl Memory {
             self.store(word, 0, Ordering::Relaxed);
         }
         fence(Ordering::Release);
-    }
-}
-
-/// The last word of bytes whose number is no multiple of 8, filled up with zeros, as it stands in memory.
-///
-/// Loads of fixed sizes that may overlap: a copy of a length that is not known takes longer than all else of a key.
-#[inline]
-fn last_word(bytes: &[u8]) -> u64 {
-    let rest = bytes.len() % 8;
-    let word = match (bytes.last_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        (Some(last), ..) => u64::from_le_bytes(*last) >> (8 * (8 - rest)),
-        (None, Some(first), Some(last)) => {
-            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (rest - 4))
-        }
-        _ => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-    };
-    u64::from_ne_bytes(word.to_le_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::last_word;
-
-    #[test]
-    fn the_last_word_is_filled_up_with_zeros() {
-        let bytes: Vec<u8> = (1..40).collect();
-        for len in (1..40).filter(|len| len % 8 != 0) {
-            let mut word = [0; 8];
-            let rest = bytes[..len].chunks(8).next_back().unwrap();
-            word[..rest.len()].copy_from_slice(rest);
-            assert_eq!(last_word(&bytes[..len]), u64::from_ne_bytes(word), "{len}");
-        }
     }
 }

@@ -6,4 +6,5 @@ pub(crate) mod header;
 pub(crate) mod layout;
 pub(crate) mod memory;
 pub(crate) mod participants;
+pub(crate) mod row;
 pub(crate) mod watches;

@@ -5,7 +5,10 @@
 //! reader that meets one looks at the transaction that the shard's header names, and takes the record, or nothing.
 //! Whoever finishes or undoes it goes through the whole index.
 
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::{
+    num::NonZeroU64,
+    sync::atomic::Ordering::{Acquire, Release},
+};
 
 use super::{
     find::Found,
@@ -29,15 +32,14 @@ impl Locked<'_> {
     pub(super) fn condemn(
         &self,
         tag: Tag,
-        changes: &[Change<'_>],
-        keys: &[usize],
-        revisions: &mut [Option<u64>],
+        removals: &[Change<'_>],
+        revisions: &mut [Option<NonZeroU64>],
     ) -> Result<()> {
         self.store(CONDEMNED, tag.0);
-        for index in keys {
-            let Found::Here { at, slot } = self.find(&changes[*index].key)? else { continue };
+        for removal in removals {
+            let Found::Here { at, slot } = self.find(&removal.key)? else { continue };
             if self.current(slot)?.state == State::Live {
-                revisions[*index] = Some(self.tick()?);
+                revisions[removal.number] = NonZeroU64::new(self.tick()?);
             }
             self.storage.memory.store(at, slot.condemned().0, Release);
         }

@@ -2,6 +2,7 @@
 
 use super::{
     Key,
+    read::Seen,
     record::{Life, Record, Shape},
     shard::{INTENT, Intent, Locked},
     slot::{EMPTY, GRAVE, Slot},
@@ -42,11 +43,34 @@ impl Locked<'_> {
     /// What nearly every search for a key that is there comes to: the first slot with its hash is its own.
     #[inline(always)]
     fn find_at_once(&self, key: &Key<'_>) -> Option<Found> {
-        let (at, slot) = self.root(key.space).first_of(key.hash, self.storage.memory.view())?;
-        let record = Record::new(&self.storage.memory, slot.offset());
-        let shape = record.shape()?;
-        let found = slot.is_record() && record.version() != 0 && record.has_key(shape, key.space, key.bytes);
-        found.then_some(Found::Here { at, slot })
+        self.record_at_once(key).map(|(at, slot, _)| Found::Here { at, slot })
+    }
+
+    /// The same with the record's version.
+    #[inline(always)]
+    fn record_at_once(&self, key: &Key<'_>) -> Option<(u64, Slot, u64)> {
+        let memory = &self.storage.memory;
+        let view = memory.view();
+        let (at, slot) = self.root(key.space).first_of(key.hash, view)?;
+        let (shape, row) = Record::through(memory, view, slot.offset()).open()?;
+        let version = row.load(0);
+        let found = slot.is_record() && version != 0 && Record::row_has_key(row, shape, key.space, key.bytes);
+        found.then_some((at, slot, version))
+    }
+
+    /// Revision and lifetime of a key if it is there and live.
+    #[inline]
+    pub(crate) fn seen(&self, key: &Key<'_>) -> Result<Option<Seen>> {
+        match self.record_at_once(key) {
+            Some((_, slot, revision)) if !slot.is_mortal() => Ok(Some(Seen { revision, life: Life::Forever })),
+            _ => self.seen_thoroughly(key),
+        }
+    }
+
+    #[cold]
+    fn seen_thoroughly(&self, key: &Key<'_>) -> Result<Option<Seen>> {
+        let current = self.live_at(self.find(key)?)?;
+        Ok(current.map(|current| Seen { revision: current.revision, life: current.life }))
     }
 
     #[cold]
@@ -105,11 +129,6 @@ impl Locked<'_> {
         let life = record.life(shape);
         let state = self.storage.state(life);
         Ok(Current { record, shape, life, state, revision: record.version() })
-    }
-
-    /// The record of a key if it is there and live.
-    pub(crate) fn live(&self, key: &Key<'_>) -> Result<Option<Current<'_>>> {
-        self.live_at(self.find(key)?)
     }
 
     /// The record that was found, if it is live.

@@ -1,4 +1,5 @@
-//! What one shard contributes to a transaction: a block with an entry for each slot.
+//! What one shard contributes to a transaction: an entry for each slot, in the shard's header, or in a block where they
+//! are more than [`HEADER_ENTRIES`].
 //!
 //! | offset | bytes | what |
 //! |---|---|---|
@@ -14,16 +15,21 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::{
     Storage,
-    shard::{Shard, TXN},
+    shard::{HEADER_PART, Shard, TXN},
     slot::{GRAVE, Slot},
 };
-use crate::{driver::Space, region::memory::Memory};
+use crate::{
+    driver::Space,
+    region::memory::{Memory, PAGE},
+};
 
 const TAG: u64 = 8;
 const COUNT: u64 = 16;
 const DONE: u64 = 24;
 const ENTRIES: u64 = 32;
 const ENTRY: u64 = 32;
+/// So many entries fit into the shard's header.
+pub(crate) const HEADER_ENTRIES: u64 = (PAGE - HEADER_PART - ENTRIES) / ENTRY;
 const AT_MASK: u64 = (1 << 40) - 1;
 
 pub(crate) const PREPARED: u64 = 1;
@@ -76,53 +82,65 @@ impl Part<'_> {
         ENTRIES + entries * ENTRY
     }
 
+    #[inline(always)]
     pub(crate) fn begin(&self, tag: Tag) {
-        for (field, value) in [(0, 0), (TAG, tag.0), (COUNT, 0), (DONE, 0)] {
-            self.memory.store(self.at + field, value, Release);
-        }
+        self.memory.store(self.at, 0, Release);
+        self.memory.store(self.at + TAG, tag.0, Release);
+        self.memory.store(self.at + COUNT, 0, Release);
+        self.memory.store(self.at + DONE, 0, Release);
     }
 
+    #[inline]
     pub(crate) fn tag(&self) -> Tag {
         Tag(self.memory.load(self.at + TAG, Acquire))
     }
 
+    #[inline]
     pub(crate) fn count_at(&self) -> u64 {
         self.at + COUNT
     }
 
+    #[inline]
     pub(crate) fn count(&self) -> u64 {
         self.memory.load(self.count_at(), Acquire)
     }
 
+    #[inline]
     pub(crate) fn done_at(&self) -> u64 {
         self.at + DONE
     }
 
+    #[inline]
     pub(crate) fn done(&self) -> u64 {
         self.memory.load(self.done_at(), Acquire)
     }
 
+    #[inline]
     pub(crate) fn entry_at(&self, index: u64) -> u64 {
         self.at + ENTRIES + index * ENTRY
     }
 
-    pub(crate) fn write(&self, index: u64, entry: Entry) {
+    /// The tag last: whoever sees it sees the rest.
+    #[inline(always)]
+    pub(crate) fn write(&self, tag: Tag, index: u64, entry: Entry) {
         let at = self.entry_at(index);
         let place = entry.at | entry.wait << 40 | (entry.space as u64) << 50;
-        for (field, value) in [(0, place), (8, entry.old.0), (16, entry.new.0), (24, self.tag().0)] {
-            self.memory.store(at + field, value, Release);
-        }
+        self.memory.store(at, place, Release);
+        self.memory.store(at + 8, entry.old.0, Release);
+        self.memory.store(at + 16, entry.new.0, Release);
+        self.memory.store(at + 24, tag.0, Release);
     }
 
+    #[inline(always)]
     pub(crate) fn read(&self, index: u64) -> Entry {
-        let at = self.entry_at(index);
-        let place = self.memory.load(at, Relaxed);
+        let (at, view) = (self.entry_at(index), self.memory.view());
+        let place = view.load(at, Relaxed);
         Entry {
             at: place & AT_MASK,
             wait: place >> 40 & 0x3ff,
             space: if place >> 50 & 1 == 0 { Space::Values } else { Space::Coordination },
-            old: Slot(self.memory.load(at + 8, Relaxed)),
-            new: Slot(self.memory.load(at + 16, Relaxed)),
+            old: Slot(view.load(at + 8, Relaxed)),
+            new: Slot(view.load(at + 16, Relaxed)),
         }
     }
 }
@@ -171,10 +189,17 @@ impl Sighting {
 
 impl Shard<'_> {
     /// This shard's part of a transaction, if it takes part in one.
+    #[inline]
     pub(crate) fn part(&self) -> Option<Part<'_>> {
         match self.load(super::shard::PART) {
             0 => None,
             at => Some(Part { memory: &self.storage.memory, at }),
         }
+    }
+
+    /// Whether a part is the one that has its place in this shard's header.
+    #[inline]
+    pub(crate) fn is_in_header(&self, part: Part<'_>) -> bool {
+        part.at == self.base + HEADER_PART
     }
 }

@@ -90,8 +90,8 @@ impl Storage {
     #[inline]
     pub(crate) fn read(&self, key: &Key<'_>, into: &mut Vec<u8>) -> Result<Option<Seen>> {
         // Who believes a mismatch, believes the first one: reading thoroughly would be a second look.
-        let hurried = if broken::has(Defect::MismatchBelieved) { None } else { self.read_plain(key, into) };
-        match hurried {
+        let is_hurried = !broken::has(Defect::MismatchBelieved);
+        match is_hurried.then(|| self.read_plain(key, Some(&mut *into))).flatten() {
             Some(seen) => Ok(Some(seen)),
             None => self.read_thoroughly(key, into),
         }
@@ -106,30 +106,42 @@ impl Storage {
     /// What nearly every read comes to: a record without a lifetime, which nobody is changing. The same steps as in
     /// [`Storage::try_read`], where `None` leads: to whatever is absent, marked, mortal, in doubt, lost or broken.
     #[inline]
-    fn read_plain(&self, key: &Key<'_>, into: &mut Vec<u8>) -> Option<Seen> {
+    fn read_plain(&self, key: &Key<'_>, into: Option<&mut Vec<u8>>) -> Option<Seen> {
         let view = self.memory.view();
         let root_at = self.geometry.root(key.shard, key.space as u64);
         let root = Root(view.load(root_at, Acquire));
         let (at, slot) = root.first_of(key.hash, view).filter(|(_, slot)| slot.is_plain())?;
         view.prefetch_behind(slot.offset());
-        let record = Record::new(&self.memory, slot.offset());
+        let record = Record::through(&self.memory, view, slot.offset());
         let version = record.version();
         let unchanged = view.load(at, Acquire) == slot.0
             && (view.load(root_at, Acquire) == root.0 || broken::has(Defect::RootNotReread));
         if !unchanged || self.in_doubt || version == 0 && !broken::has(Defect::VersionZeroRead) {
             return None;
         }
-        let shape = record.shape()?;
-        // Nothing is allocated by a length that nobody has validated.
-        let fits = into.capacity() >= shape.value_len.next_multiple_of(8) || record.still(version);
-        let copied = fits && record.has_key(shape, key.space, key.bytes) && record.value(shape, into).is_some();
-        (copied && !shape.is_mortal() && record.still(version))
-            .then_some(Seen { revision: version, life: Life::Forever })
+        let (shape, row) = record.open()?;
+        let still = || {
+            fence(Acquire);
+            row.load(0) == version
+        };
+        let has_key = || Record::row_has_key(row, shape, key.space, key.bytes);
+        let copied = match into {
+            None => has_key(),
+            Some(into) => {
+                // Nothing is allocated by a length that nobody has validated.
+                let fits = into.capacity() >= shape.value_len.next_multiple_of(8) || still();
+                fits && has_key() && row.copy_out(shape.value_at() as usize / 8, shape.value_len, into).is_some()
+            }
+        };
+        (copied && !shape.is_mortal() && still()).then_some(Seen { revision: version, life: Life::Forever })
     }
 
     /// Revision and lifetime of a key, dead or not.
     pub(crate) fn peek(&self, key: &Key<'_>) -> Result<Option<Seen>> {
-        self.look_until_fact(|| self.try_read(key, None))
+        match self.read_plain(key, None) {
+            Some(seen) => Ok(Some(seen)),
+            None => self.look_until_fact(|| self.try_read(key, None)),
+        }
     }
 
     /// Repeats a look until it gives a fact.

@@ -19,7 +19,10 @@ use crate::{
     broken::{self, Defect},
     driver::{MAX_KEY_LEN, MAX_VALUE_LEN, Space},
     primitive::atomics::fence,
-    region::memory::{Memory, View},
+    region::{
+        memory::{Memory, View},
+        row::Row,
+    },
 };
 
 const HEADER: u64 = 24;
@@ -134,6 +137,19 @@ impl<'a> Record<'a> {
         Self { memory, view: memory.view(), at }
     }
 
+    /// The same, with a view that is at hand.
+    #[inline(always)]
+    pub(crate) fn through(memory: &'a Memory, view: View<'a>, at: u64) -> Self {
+        Self { memory, view, at }
+    }
+
+    /// Lengths and lifetime, and all words of it; `None` when so much does not fit into the file.
+    #[inline(always)]
+    pub(crate) fn open(&self) -> Option<(Shape, Row<'a>)> {
+        let shape = Shape::from_word(self.view.load(self.at + 8, Relaxed));
+        Some((shape, self.view.row(self.at, shape.size())?))
+    }
+
     /// The version, 0 when there is none; what is loaded after it is no older.
     #[inline]
     pub(crate) fn version(&self) -> u64 {
@@ -152,6 +168,12 @@ impl<'a> Record<'a> {
     pub(crate) fn shape(&self) -> Option<Shape> {
         let shape = Shape::from_word(self.view.load(self.at + 8, Relaxed));
         self.view.contains(self.at, shape.size()).then_some(shape)
+    }
+
+    /// As [`Record::has_key`], of an opened record.
+    #[inline(always)]
+    pub(crate) fn row_has_key(row: Row<'_>, shape: Shape, space: Space, key: &[u8]) -> bool {
+        shape.key_len == key.len() && shape.is_of(space) && row.equals(shape.key_at() as usize / 8, key)
     }
 
     #[inline]

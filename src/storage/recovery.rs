@@ -15,12 +15,13 @@ use std::sync::atomic::Ordering::Release;
 
 use super::{
     journal::Note,
-    shard::{INTENT, INTENT_AT, INTENT_NEW, INTENT_OLD, INTENT_WAIT, Intent, Locked},
+    shard::{HEADER_PART, INTENT, INTENT_AT, INTENT_NEW, INTENT_OLD, INTENT_WAIT, Intent, JOURNAL, Locked, PART},
 };
 use crate::{
     broken::{self, Defect},
     error::Result,
     primitive::wait_word::Duty,
+    region::memory::PAGE,
 };
 
 impl Locked<'_> {
@@ -83,9 +84,12 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// Whether a word may be in the journal: of this shard's books, or of data.
+    /// Whether a word may be in the journal: of this shard's books, of its part of a transaction, or of data.
     fn owns_word(&self, offset: u64) -> bool {
-        let books = self.base + super::shard::PART..self.base + super::shard::JOURNAL;
-        books.contains(&offset) || offset >= self.storage.geometry.first_extent() * crate::region::layout::EXTENT
+        let books = self.base + PART..self.base + JOURNAL;
+        let part = self.base + HEADER_PART..self.base + PAGE;
+        books.contains(&offset)
+            || part.contains(&offset)
+            || offset >= self.storage.geometry.first_extent() * crate::region::layout::EXTENT
     }
 }

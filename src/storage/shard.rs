@@ -27,6 +27,7 @@
 //! | 456 | 4 × 8 | who reserved them: number << 13 | slot |
 //! | 512 | 47 × 8 | first span of each class that has room |
 //! | 1,024 | 64 × 16 | journal |
+//! | 2,048 | 2,048 | a part of a transaction, if it is small |
 
 use std::{
     sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst},
@@ -77,6 +78,7 @@ pub(crate) const RESERVERS: u64 = 456;
 pub(crate) const RESERVED_LEN: u64 = 4;
 pub(crate) const SPANS: u64 = 512;
 pub(crate) const JOURNAL: u64 = 1024;
+pub(crate) const HEADER_PART: u64 = 2048;
 
 const _: () = {
     assert!(RING + RING_LEN * 8 == PENDING);
@@ -84,7 +86,8 @@ const _: () = {
     assert!(RESERVED + RESERVED_LEN * 8 == RESERVERS);
     assert!(RESERVERS + RESERVED_LEN * 8 <= SPANS);
     assert!(SPANS + classes::COUNT as u64 * 8 <= JOURNAL);
-    assert!(JOURNAL + journal::MAX_NOTES * 16 <= PAGE && PAGE <= SHARD_SIZE);
+    assert!(JOURNAL + journal::MAX_NOTES * 16 <= HEADER_PART);
+    assert!(HEADER_PART < PAGE && PAGE <= SHARD_SIZE);
 };
 
 /// What the holder of the lock is doing, so that others can finish or undo it.

@@ -91,9 +91,11 @@ impl Storage {
 
     /// Takes the locks of some shards (a bit each), lowest first, so that nobody waits in a circle.
     pub(crate) fn lock_shards(&self, me: Name, shards: u64) -> Result<Locks<'_>> {
-        let mut locks = Locks(Vec::new());
-        for shard in self.shards().filter(|shard| shards >> shard.index & 1 == 1) {
-            locks.0.push(shard.lock(me)?);
+        let mut locks = Locks(Vec::with_capacity(shards.count_ones() as usize));
+        let mut left = shards & self.all_shards();
+        while left != 0 {
+            locks.0.push(self.shard(left.trailing_zeros()).lock(me)?);
+            left &= left - 1;
         }
         Ok(locks)
     }

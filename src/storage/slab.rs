@@ -160,6 +160,12 @@ impl Locked<'_> {
         self.retire(old.offset())
     }
 
+    /// Whether a record's block is only borrowed: it rests still, as the oldest.
+    #[inline]
+    pub(crate) fn is_borrowed(&self, new: Slot) -> bool {
+        new.is_record() && Retired(self.load(ring(self.load(RETIRED)))).offset() == new.offset()
+    }
+
     /// Whether a block rests already because its place in the ring was that of the borrowed one. Whoever put it there may
     /// have died before counting it.
     fn is_retired(&self, old: Slot, count: u64) -> bool {

@@ -10,14 +10,17 @@
 //! Whoever recovers a shard finishes or undoes only that shard's part, as the home's word says; whoever recovers the
 //! home first makes sure that every other shard has been recovered (attack 24).
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::{
+    num::NonZeroU64,
+    sync::atomic::Ordering::{Acquire, Release, SeqCst},
+};
 
 use super::{
     Key, Storage, condemned,
     find::Found,
-    part::{COMMITTED, Entry, PREPARED, Part, Tag},
+    part::{COMMITTED, Entry, HEADER_ENTRIES, PREPARED, Part, Tag},
     record::{Life, Record, Shape, checksum_of},
-    shard::{CONDEMNED, Intent, Locked, PART, TXN, TXN_SHARDS},
+    shard::{CONDEMNED, HEADER_PART, Intent, Locked, PART, TXN, TXN_SHARDS},
     slot::{EMPTY, GRAVE, Slot},
 };
 use crate::{
@@ -31,6 +34,8 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum To<'a> {
     Value(&'a [u8], Life),
+    /// With the lifetime of the entry that it replaces.
+    KeptValue(&'a [u8]),
     Nothing,
 }
 
@@ -39,35 +44,31 @@ pub(crate) enum To<'a> {
 pub(crate) struct Change<'a> {
     pub(crate) key: Key<'a>,
     pub(crate) to: To<'a>,
+    /// Which of all answers is this change's.
+    pub(crate) number: usize,
 }
 
 impl Storage {
-    /// All changes at once. The shards of all keys are locked by the caller, in order; each key occurs once.
-    /// One answer per change: its revision; none where there was nothing to remove.
+    /// All changes at once. The shards of all keys are locked by the caller, in order; each key occurs once, and those
+    /// of one shard stand beside each other, in the order of the locks.
+    /// One answer per change, by its number: its revision; none where there was nothing to remove.
     ///
     /// # Errors
     /// `Full`, with nothing changed.
-    pub(crate) fn transact(&self, locks: &[Locked<'_>], changes: &[Change<'_>]) -> Result<Vec<Option<u64>>> {
-        let mut by_shard: Vec<Vec<usize>> = vec![Vec::new(); self.geometry.shards as usize];
-        changes.iter().enumerate().for_each(|(index, change)| by_shard[change.key.shard as usize].push(index));
-        for lock in locks {
-            lock.make_room(changes, &by_shard[lock.index as usize])?;
+    pub(crate) fn transact(&self, locks: &[Locked<'_>], changes: &[Change<'_>]) -> Result<Revisions> {
+        for (lock, mine) in shares(locks, changes) {
+            lock.make_room(mine)?;
         }
-        match self.transact_once(locks, changes, &by_shard) {
+        match self.transact_once(locks, changes) {
             Err(error) if error.kind() == ErrorKind::Full => {
                 locks.iter().try_for_each(Locked::free_retired)?;
-                self.transact_once(locks, changes, &by_shard)
+                self.transact_once(locks, changes)
             }
             other => other,
         }
     }
 
-    fn transact_once(
-        &self,
-        locks: &[Locked<'_>],
-        changes: &[Change<'_>],
-        by_shard: &[Vec<usize>],
-    ) -> Result<Vec<Option<u64>>> {
+    fn transact_once(&self, locks: &[Locked<'_>], changes: &[Change<'_>]) -> Result<Revisions> {
         let Some(home) = locks.first() else { return Ok(Vec::new()) };
         let tag = Tag(home.tick()?);
         for lock in locks {
@@ -75,10 +76,9 @@ impl Storage {
         }
         home.store(TXN_SHARDS, locks.iter().fold(0, |shards, lock| shards | 1 << lock.index));
         home.store(TXN, tag.word(PREPARED));
-        let mut revisions = vec![None; changes.len()];
-        let prepared = locks
-            .iter()
-            .try_for_each(|lock| lock.prepare(tag, changes, &by_shard[lock.index as usize], &mut revisions));
+        let mut revisions = Vec::with_capacity(changes.len());
+        revisions.resize(changes.len(), None);
+        let prepared = shares(locks, changes).try_for_each(|(lock, mine)| lock.prepare(tag, mine, &mut revisions));
         if let Err(error) = prepared {
             for lock in locks.iter().rev() {
                 lock.undo()?;
@@ -93,10 +93,35 @@ impl Storage {
             lock.apply(Duty::Own)?;
         }
         finish(home, locks)?;
-        for lock in locks {
-            lock.shrink(Space::Values)?;
+        for (lock, mine) in shares(locks, changes) {
+            if mine.iter().any(Change::is_removal) {
+                lock.shrink(Space::Values)?;
+            }
         }
         Ok(revisions)
+    }
+}
+
+/// One answer for each change.
+pub(crate) type Revisions = Vec<Option<NonZeroU64>>;
+
+/// Each lock with the changes of its shard.
+fn shares<'l, 'c, 'a>(
+    locks: &'l [Locked<'a>],
+    changes: &'c [Change<'c>],
+) -> impl Iterator<Item = (&'l Locked<'a>, &'c [Change<'c>])> {
+    let mut rest = changes;
+    locks.iter().map(move |lock| {
+        let others = rest.iter().position(|change| change.key.shard != lock.index).unwrap_or(rest.len());
+        let (mine, later) = rest.split_at(others);
+        rest = later;
+        (lock, mine)
+    })
+}
+
+impl Change<'_> {
+    fn is_removal(&self) -> bool {
+        matches!(self.to, To::Nothing)
     }
 }
 
@@ -114,12 +139,10 @@ fn finish(home: &Locked<'_>, locks: &[Locked<'_>]) -> Result<()> {
 
 impl Locked<'_> {
     /// Whatever needs an operation of its own, before the transaction begins.
-    fn make_room(&self, changes: &[Change<'_>], mine: &[usize]) -> Result<()> {
+    fn make_room(&self, mine: &[Change<'_>]) -> Result<()> {
         self.bury()?;
         for space in [Space::Values, Space::Coordination] {
-            let puts =
-                |index: &&usize| changes[**index].key.space == space && matches!(changes[**index].to, To::Value(..));
-            let puts = mine.iter().filter(puts).count() as u64;
+            let puts = mine.iter().filter(|change| change.key.space == space && !change.is_removal()).count() as u64;
             if puts > 0
                 && let Err(error) = self.reserve(space, puts)
             {
@@ -131,42 +154,77 @@ impl Locked<'_> {
     }
 
     /// Fills new records and marks the slots. Each step is complete in itself: a note of every word, an entry, a mark.
-    fn prepare(&self, tag: Tag, changes: &[Change<'_>], mine: &[usize], revisions: &mut [Option<u64>]) -> Result<()> {
-        let removals = mine.iter().copied().filter(|index| matches!(changes[*index].to, To::Nothing));
-        let removals: Vec<usize> = removals.collect();
-        let bulk = removals.len() >= condemned::MANY;
-        if bulk {
-            self.condemn(tag, changes, &removals, revisions)?;
+    fn prepare(&self, tag: Tag, mine: &[Change<'_>], revisions: &mut [Option<NonZeroU64>]) -> Result<()> {
+        if mine.len() < condemned::MANY || mine.iter().filter(|change| change.is_removal()).count() < condemned::MANY {
+            return self.prepare_entries(tag, mine, revisions);
         }
-        let mine: Vec<usize> =
-            mine.iter().copied().filter(|index| !bulk || matches!(changes[*index].to, To::Value(..))).collect();
+        let (removals, puts): (Vec<Change<'_>>, Vec<Change<'_>>) = mine.iter().partition(|change| change.is_removal());
+        self.condemn(tag, &removals, revisions)?;
+        self.prepare_entries(tag, &puts, revisions)
+    }
+
+    fn prepare_entries(&self, tag: Tag, mine: &[Change<'_>], revisions: &mut [Option<NonZeroU64>]) -> Result<()> {
         if mine.is_empty() {
             return Ok(());
         }
-        let part = Part { memory: &self.storage.memory, at: self.allocate_anywhere(Part::size(mine.len() as u64))? };
-        part.begin(tag);
-        self.journal().set(self.base + PART, part.at);
-        self.journal().clear();
+        let part = self.begin_part(tag, mine.len() as u64)?;
         // Counted here, not by what the part says: it lies where anybody may write.
         let mut entries = 0;
-        for index in mine {
-            revisions[index] = self.prepare_one(part, &mut entries, &changes[index])?;
+        for change in mine {
+            // What is borrowed stays in the ring, which has one place for that.
+            let borrows = mine.len() == 1;
+            revisions[change.number] =
+                self.prepare_one(tag, part, &mut entries, change, borrows)?.and_then(NonZeroU64::new);
         }
         Ok(())
     }
 
-    fn prepare_one(&self, part: Part<'_>, entries: &mut u64, change: &Change<'_>) -> Result<Option<u64>> {
+    /// Nearly all parts are small and lie in the shard's header, where nothing has to be taken for them.
+    fn begin_part(&self, tag: Tag, entries: u64) -> Result<Part<'_>> {
+        let memory = &self.storage.memory;
+        if entries <= HEADER_ENTRIES {
+            let part = Part { memory, at: self.base + HEADER_PART };
+            part.begin(tag);
+            self.store(PART, part.at);
+            return Ok(part);
+        }
+        let part = Part { memory, at: self.allocate_anywhere(Part::size(entries))? };
+        part.begin(tag);
+        self.journal().set(self.base + PART, part.at);
+        self.journal().clear();
+        Ok(part)
+    }
+
+    #[inline]
+    fn prepare_one(
+        &self,
+        tag: Tag,
+        part: Part<'_>,
+        entries: &mut u64,
+        change: &Change<'_>,
+        borrows: bool,
+    ) -> Result<Option<u64>> {
         let key = &change.key;
-        let (at, old, was_live) = match self.find(key)? {
-            Found::Here { at, slot } => (at, slot, self.current(slot)?.state == State::Live),
-            Found::Vacant { at, slot } => (at, slot, false),
+        let (at, old) = match self.find(key)? {
+            Found::Here { at, slot } | Found::Vacant { at, slot } => (at, slot),
             Found::NoRoom if matches!(change.to, To::Nothing) => return Ok(None),
             Found::NoRoom => return Err(self.storage.full()),
         };
-        let (new, revision) = match change.to {
-            To::Value(value, life) => {
+        let put = match change.to {
+            To::Value(value, life) => Some((value, life)),
+            To::KeptValue(value) if old.is_record() && old.is_mortal() => {
+                let current = self.current(old)?;
+                Some((value, if current.state == State::Live { current.life } else { Life::Forever }))
+            }
+            To::KeptValue(value) => Some((value, Life::Forever)),
+            To::Nothing => None,
+        };
+        let (new, revision) = match put {
+            Some((value, life)) => {
                 let shape = Shape::new(key.space, key.bytes.len(), value.len(), life);
-                let record = Record::new(&self.storage.memory, self.allocate(shape.size())?);
+                let size = shape.size();
+                let block = if borrows { self.borrow_or_allocate(size)? } else { self.allocate(size)? };
+                let record = Record::new(&self.storage.memory, block);
                 if record.fill(shape, key.bytes, value, life).is_none() {
                     return Err(self.corrupt("a block lies outside the store"));
                 }
@@ -174,18 +232,31 @@ impl Locked<'_> {
                 record.seal(shape, checksum_of(key.bytes, value), life, revision);
                 (Slot::record(key.hash, record.at, life.is_mortal()), Some(revision))
             }
-            To::Nothing if old.is_record() => (GRAVE, if was_live { Some(self.tick()?) } else { None }),
-            To::Nothing => return Ok(None),
+            None if old.is_record() => {
+                let was_live = self.current(old)?.state == State::Live;
+                (GRAVE, if was_live { Some(self.tick()?) } else { None })
+            }
+            None => return Ok(None),
         };
         let index = *entries;
         *entries += 1;
-        part.write(index, Entry { at, wait: key.wait, space: key.space, old, new });
-        self.journal().set(part.count_at(), index + 1);
-        self.journal().clear();
+        part.write(tag, index, Entry { at, wait: key.wait, space: key.space, old, new });
+        self.complete(part.count_at(), index + 1);
         let mark = Slot::mark(key.hash, part.entry_at(index));
         let visible = if broken::has(Defect::MarkSkipped) { new } else { mark };
-        self.storage.memory.store(at, visible.0, std::sync::atomic::Ordering::Release);
+        self.storage.memory.store(at, visible.0, Release);
         Ok(revision)
+    }
+
+    /// A step of the part is complete, with all that was noted of it: both are struck out and counted at once.
+    #[inline]
+    fn complete(&self, number_at: u64, number: u64) {
+        let journal = self.journal();
+        if journal.len() == 0 {
+            return self.storage.memory.store(number_at, number, Release);
+        }
+        journal.set(number_at, number);
+        journal.clear();
     }
 
     /// The transaction is committed: slots become what they were to be. Repeated by whoever recovers.
@@ -205,11 +276,8 @@ impl Locked<'_> {
             let entry = part.read(index);
             self.count_slot(entry.space, entry.old, entry.new);
             self.notify(entry.space, entry.wait, entry.old, entry.new, duty);
-            if entry.old.is_record() {
-                self.retire(entry.old.offset())?;
-            }
-            self.journal().set(part.done_at(), index + 1);
-            self.journal().clear();
+            self.settle_blocks(entry.old, entry.new, duty == Duty::Inherited)?;
+            self.complete(part.done_at(), index + 1);
             self.give_back()?;
         }
         self.drop_part(part)
@@ -227,11 +295,10 @@ impl Locked<'_> {
         for index in (0..count).rev() {
             let entry = part.read(index);
             self.replace_mark(part, index, entry, entry.old);
-            if entry.new.is_record() {
+            if entry.new.is_record() && !self.is_borrowed(entry.new) {
                 self.retire(entry.new.offset())?;
             }
-            self.journal().set(part.count_at(), index);
-            self.journal().clear();
+            self.complete(part.count_at(), index);
             self.give_back()?;
         }
         self.drop_part(part)
@@ -239,13 +306,17 @@ impl Locked<'_> {
 
     /// Only where the mark still stands: whatever else is there is newer (attack 24).
     fn replace_mark(&self, part: Part<'_>, index: u64, entry: Entry, slot: Slot) {
-        let raw = Slot(self.storage.memory.load(entry.at, std::sync::atomic::Ordering::Acquire));
+        let raw = Slot(self.storage.memory.load(entry.at, Acquire));
         if raw.is_mark() && raw.offset() == part.entry_at(index) {
             self.storage.memory.swap(entry.at, slot.0, SeqCst);
         }
     }
 
     fn drop_part(&self, part: Part<'_>) -> Result<()> {
+        if self.is_in_header(part) {
+            self.store(PART, 0);
+            return Ok(());
+        }
         self.journal().set(self.base + PART, 0);
         self.retire(part.at)?;
         self.journal().clear();
@@ -279,13 +350,15 @@ impl Locked<'_> {
 
     /// This shard's part, how many of its entries were put away, and how many there are. Read once: whoever goes
     /// through them must not be led on by a number that changes.
+    #[inline]
     fn sound_part(&self) -> Result<Option<(Part<'_>, u64, u64)>> {
         let Some(part) = self.part() else { return Ok(None) };
         // Where no block can be, not even a number is read.
-        let (done, count) = if self.place(part.at).is_some() { (part.done(), part.count()) } else { (1, 0) };
-        let fits = count <= self.storage.geometry.capacity / 32
-            && done <= count
-            && self.storage.memory.contains(part.at, Part::size(count));
+        let is_in_header = self.is_in_header(part);
+        let has_place = is_in_header || self.place(part.at).is_some();
+        let (done, count) = if has_place { (part.done(), part.count()) } else { (1, 0) };
+        let most = if is_in_header { HEADER_ENTRIES } else { self.storage.geometry.capacity / 32 };
+        let fits = count <= most && done <= count && self.storage.memory.contains(part.at, Part::size(count));
         if !fits {
             return Err(self.corrupt("its part of a transaction is garbage"));
         }

@@ -20,6 +20,7 @@ mod relay;
 mod scratch;
 mod stop_handle;
 mod sync;
+mod touched;
 mod transaction;
 mod update;
 mod values;

@@ -8,8 +8,8 @@ use std::{
 
 /// Larger buffers go back to the system.
 const LARGEST_KEPT: usize = 1 << 20;
-/// Nested use (a `Serialize` that itself reads from a store) takes a few at once; more are not kept.
-const MOST_KEPT: usize = 4;
+/// Nested use (a `Serialize` that itself reads from a store) and a transaction take a few at once; more are not kept.
+const MOST_KEPT: usize = 8;
 
 thread_local! {
     static BYTES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };

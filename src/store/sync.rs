@@ -214,17 +214,27 @@ impl Sync {
             check_key(key, key.len())?;
             return f(key);
         }
-        self.check_prefix()?;
-        check_key(key, self.prefix.len() + key.len())?;
-        let mut whole = Scratch::<String>::take();
-        whole.push_str(&self.prefix);
-        whole.push_str(key);
-        f(&whole)
+        f(&self.whole_key_kept(key)?)
     }
 
     /// The whole key as the driver knows it.
     pub(super) fn whole_key(&self, key: &str) -> Result<String> {
         self.with_key(key, |whole| Ok(whole.to_owned()))
+    }
+
+    /// The same in a buffer of this thread's.
+    pub(super) fn whole_key_kept(&self, key: &str) -> Result<Scratch<String>> {
+        self.check_prefix()?;
+        check_key(key, self.prefix.len() + key.len())?;
+        let mut whole = Scratch::<String>::take();
+        whole.push_str(&self.prefix);
+        whole.push_str(key);
+        Ok(whole)
+    }
+
+    /// So many bytes stand in front of the keys that the user of this handle knows.
+    pub(super) fn prefix_len(&self) -> usize {
+        self.prefix.len()
     }
 
     /// The prefix as the driver knows it; any is fine, also an empty one.

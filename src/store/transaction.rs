@@ -1,17 +1,17 @@
 //! Several keys at once.
 
-use std::collections::BTreeMap;
-
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Sync,
     claim::Races,
     codec,
+    scratch::Scratch,
+    touched::{Item, Read, Touched, Write},
     values::{check_lifetime, expected},
 };
 use crate::{
-    driver::{Commit, Driver, Lifetime, MAX_OPERATIONS, Op, Revision, Space, State, number},
+    driver::{Commit, Driver, Lifetime, MAX_OPERATIONS, Op, Space, State, number},
     error::{Error, ErrorKind, Result},
 };
 
@@ -22,22 +22,9 @@ use crate::{
 #[derive(Debug)]
 pub struct Transaction<'a> {
     store: &'a Sync,
-    reads: BTreeMap<String, Read>,
-    writes: BTreeMap<String, Write>,
+    touched: Touched,
     /// The key that somebody else changed meanwhile.
     overtaken: Option<String>,
-}
-
-#[derive(Debug)]
-struct Read {
-    revision: Option<Revision>,
-    value: Vec<u8>,
-}
-
-#[derive(Debug)]
-enum Write {
-    Put(Vec<u8>, Lifetime),
-    Delete,
 }
 
 impl Sync {
@@ -84,8 +71,7 @@ impl Sync {
     ) -> Result<R, E> {
         let mut races = Races::new(self);
         loop {
-            let mut transaction =
-                Transaction { store: self, reads: BTreeMap::new(), writes: BTreeMap::new(), overtaken: None };
+            let mut transaction = Transaction { store: self, touched: Touched::default(), overtaken: None };
             let answer = f(&mut transaction);
             // Whatever the closure made of it: what it saw was not one state of the store.
             if let Some(key) = transaction.overtaken.take() {
@@ -137,7 +123,7 @@ impl Transaction<'_> {
     /// As [`Transaction::set`]; `Invalid` for a TTL of zero.
     pub fn set_with<T: Serialize + ?Sized>(&mut self, key: &str, value: &T, lifetime: Lifetime) -> Result<()> {
         check_lifetime(key, lifetime)?;
-        let mut encoded = Vec::new();
+        let mut encoded = Scratch::<Vec<u8>>::take();
         codec::encode(key, value, &mut encoded)?;
         self.write(key, Write::Put(encoded, lifetime))
     }
@@ -159,51 +145,61 @@ impl Transaction<'_> {
     /// `Overflow`, `TypeMismatch`; else as [`Transaction::get`] and [`Transaction::set`].
     #[doc(alias = "add")]
     pub fn increment(&mut self, key: &str, by: i64) -> Result<i64> {
-        let number = self.read(key)?.map_or(Ok(0), |value| number::decode(key, value))?;
+        let index = self.touch(key)?;
+        let item = self.touched.item(index);
+        let number = item.value().map_or(Ok(0), |value| number::decode(key, value))?;
         let sum = number::add(key, number, by)?;
-        let encoded = number::encode(sum, &mut [0; number::MAX_LEN]).to_owned();
-        let lifetime = match self.writes.get(key) {
+        let mut encoded = Scratch::<Vec<u8>>::take();
+        encoded.extend_from_slice(number::encode(sum, &mut [0; number::MAX_LEN]));
+        let lifetime = match &item.write {
             Some(Write::Put(_, lifetime)) => *lifetime,
             // Removed by this transaction: what comes now is a new entry.
             Some(Write::Delete) => Lifetime::Forever,
             None => Lifetime::Keep,
         };
-        self.write(key, Write::Put(encoded, lifetime))?;
+        self.write_at(index, Write::Put(encoded, lifetime))?;
         Ok(sum)
     }
 
     /// The bytes of `key` as this transaction sees them.
     fn read(&mut self, key: &str) -> Result<Option<&[u8]>> {
-        if !self.writes.contains_key(key) && !self.reads.contains_key(key) {
-            self.read_first(key)?;
-        }
-        Ok(match self.writes.get(key) {
-            Some(Write::Put(value, _)) => Some(value),
-            Some(Write::Delete) => None,
-            None => self.reads.get(key).filter(|read| read.revision.is_some()).map(|read| &*read.value),
-        })
+        let index = self.touch(key)?;
+        Ok(self.touched.item(index).value())
     }
 
-    fn read_first(&mut self, key: &str) -> Result<()> {
+    /// Where a key is that has been read, or is to be written.
+    fn touch(&mut self, key: &str) -> Result<usize> {
+        match self.find(key) {
+            Some(index) => Ok(index),
+            None => self.read_first(key),
+        }
+    }
+
+    fn find(&self, key: &str) -> Option<usize> {
+        self.touched.find(self.store.prefix_len(), key)
+    }
+
+    fn read_first(&mut self, key: &str) -> Result<usize> {
         self.refuse_overtaken()?;
-        require_room("reads", self.reads.len())?;
-        let mut value = Vec::new();
-        let revision = self.store.read_encoded(key, &mut value)?;
+        require_room("reads", self.touched.reads)?;
+        let store = self.store;
+        let (whole, mut value) = (store.whole_key_kept(key)?, Scratch::<Vec<u8>>::take());
+        let revision = store.driver.get(&store.access, Space::Values, &whole, &mut value)?;
         // Earlier reads that still hold now held together with this one.
-        for (earlier, read) in &self.reads {
-            if self.current_revision(earlier)? != read.revision {
-                self.overtaken = Some(earlier.clone());
-                return self.refuse_overtaken();
+        for item in self.touched.iter() {
+            if !self.holds(item)? {
+                self.overtaken = Some(store.own_key(&item.key).to_owned());
+                self.refuse_overtaken()?;
             }
         }
-        self.reads.insert(key.to_owned(), Read { revision, value });
-        Ok(())
+        Ok(self.touched.add(store.prefix_len(), whole, Some(Read { revision, value })))
     }
 
-    fn current_revision(&self, key: &str) -> Result<Option<Revision>> {
-        let store = self.store;
-        let head = store.with_key(key, |key| store.driver.head(&store.access, Space::Values, key))?;
-        Ok(head.filter(|head| head.state == State::Live).map(|head| head.revision))
+    /// Whether a key is still as it was read, if it was.
+    fn holds(&self, item: &Item) -> Result<bool> {
+        let Some(read) = &item.read else { return Ok(true) };
+        let head = self.store.driver.head(&self.store.access, Space::Values, &item.key)?;
+        Ok(head.filter(|head| head.state == State::Live).map(|head| head.revision) == read.revision)
     }
 
     fn refuse_overtaken(&self) -> Result<()> {
@@ -217,42 +213,47 @@ impl Transaction<'_> {
     }
 
     fn write(&mut self, key: &str, write: Write) -> Result<()> {
-        self.store.writable()?;
-        // A bad key is told here, where the caller knows it.
-        self.store.with_key(key, |_| Ok(()))?;
-        if !self.writes.contains_key(key) {
-            require_room("writes", self.writes.len())?;
+        if let Some(index) = self.find(key) {
+            return self.write_at(index, write);
         }
-        self.writes.insert(key.to_owned(), write);
+        self.store.writable()?;
+        require_room("writes", self.touched.writes)?;
+        // A bad key is told here, where the caller knows it.
+        let index = self.touched.add(self.store.prefix_len(), self.store.whole_key_kept(key)?, None);
+        self.write_at(index, write)
+    }
+
+    fn write_at(&mut self, index: usize, write: Write) -> Result<()> {
+        self.store.writable()?;
+        if self.touched.item(index).write.is_none() {
+            require_room("writes", self.touched.writes)?;
+        }
+        self.touched.write(index, write);
         Ok(())
     }
 
     /// Does what was written; tells the key that was changed by somebody else meanwhile, if any.
     fn commit(&self) -> Result<Option<String>> {
-        if self.writes.is_empty() {
+        if self.touched.writes == 0 {
             // What was read held together already when the last of it was read.
             return Ok(None);
         }
-        let read_keys = self.whole_keys(self.reads.keys())?;
-        let written_keys = self.whole_keys(self.writes.keys())?;
-        let expect = read_keys.iter().zip(self.reads.values());
-        let ops = written_keys.iter().zip(self.writes.values()).map(|(key, write)| {
-            let op = match write {
-                Write::Put(value, lifetime) => Op::Put { value, lifetime: *lifetime },
-                Write::Delete => Op::Delete,
-            };
-            (Space::Values, &**key, op)
-        });
-        let commit = Commit {
-            expect: expect.map(|(key, read)| (Space::Values, &**key, expected(read.revision))).collect(),
-            ops: ops.collect(),
-        };
+        let mut commit =
+            Commit { expect: Vec::with_capacity(self.touched.reads), ops: Vec::with_capacity(self.touched.writes) };
+        for item in self.touched.iter() {
+            if let Some(read) = &item.read {
+                commit.expect.push((Space::Values, &item.key, expected(read.revision)));
+            }
+            match &item.write {
+                Some(Write::Put(value, lifetime)) => {
+                    commit.ops.push((Space::Values, &item.key, Op::Put { value, lifetime: *lifetime }));
+                }
+                Some(Write::Delete) => commit.ops.push((Space::Values, &item.key, Op::Delete)),
+                None => {}
+            }
+        }
         let committed = self.store.driver.commit(&self.store.access, &commit)?;
         Ok(committed.err().map(|conflict| self.store.own_key(&conflict.key).to_owned()))
-    }
-
-    fn whole_keys<'k>(&self, keys: impl Iterator<Item = &'k String>) -> Result<Vec<String>> {
-        keys.map(|key| self.store.whole_key(key)).collect()
     }
 }
 

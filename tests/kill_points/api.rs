@@ -23,6 +23,7 @@ const CHANGES_NOTHING: [&str; 80] = [
     "Leader::stop_handle",
     "Leader::ttl",
     "Leadership::id",
+    "Leadership::inheritable",
     "Leadership::is_revoked",
     "Leadership::previous_owner_died",
     "Leadership::token",

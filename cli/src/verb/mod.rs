@@ -9,8 +9,11 @@ mod has;
 mod info;
 mod init;
 mod keys;
+mod leader;
 mod load;
+mod lock;
 mod man;
+mod once;
 mod ps;
 mod remove;
 mod set;
@@ -34,6 +37,9 @@ pub(crate) enum Verb {
     Dump(dump::Dump),
     Load(load::Load),
     Watch(watch::Watch),
+    Lock(lock::Lock),
+    Once(once::Once),
+    Leader(leader::Leader),
     Init(init::Init),
     Info(info::Info),
     Ps(ps::Ps),
@@ -52,6 +58,16 @@ impl Verb {
         matches!(self, Self::Init(_))
     }
 
+    /// Whether this verb runs a program, and exits as that does.
+    pub(crate) fn runs_a_program(&self) -> bool {
+        match self {
+            Self::Once(_) => true,
+            Self::Lock(verb) => verb.runs_a_program(),
+            Self::Leader(verb) => verb.runs_a_program(),
+            _ => false,
+        }
+    }
+
     /// Does it.
     pub(crate) fn run(self, context: &Context) -> Answer {
         match self {
@@ -65,6 +81,9 @@ impl Verb {
             Self::Dump(verb) => verb.run(context),
             Self::Load(verb) => verb.run(context),
             Self::Watch(verb) => verb.run(context),
+            Self::Lock(verb) => verb.run(context),
+            Self::Once(verb) => verb.run(context),
+            Self::Leader(verb) => verb.run(context),
             Self::Init(verb) => verb.run(context),
             Self::Info(verb) => verb.run(context),
             Self::Ps(verb) => verb.run(context),

@@ -1,16 +1,12 @@
 //! `watch`: tells of changes.
 
 use std::{
-    io::stdout,
-    os::fd::AsFd,
-    process,
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
     time::Instant,
 };
 
 use clap::Args;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::json;
 use shmsync::{Change, ChangeKind, Removed, Watch as Changes};
 
@@ -18,6 +14,7 @@ use crate::{
     context::Context,
     failure::{Answer, Outcome},
     json::to_json,
+    output::end_with_the_reader,
 };
 
 const AFTER_HELP: &str = "\
@@ -109,19 +106,6 @@ fn gather(sources: Vec<Changes>) -> Receiver<News> {
         });
     }
     receiver
-}
-
-/// Ends this process when nobody reads its output any more, although there is nothing to write: `watch … | head -1`.
-fn end_with_the_reader() {
-    thread::spawn(|| {
-        let out = stdout();
-        let mut out = [PollFd::new(out.as_fd(), PollFlags::empty())];
-        // A file or a terminal never answers; a pipe does when its other end is closed.
-        while poll(&mut out, PollTimeout::NONE) == Err(nix::errno::Errno::EINTR) {}
-        if out[0].revents().is_some_and(|events| events.contains(PollFlags::POLLERR)) {
-            process::exit(0);
-        }
-    });
 }
 
 fn json(change: &Change) -> serde_json::Value {

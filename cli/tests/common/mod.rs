@@ -107,6 +107,23 @@ impl World {
         answer.out
     }
 
+    /// A shell that runs this script, with the command in its path and this test's store in its environment.
+    pub(crate) fn shell(&self, shell: &str, script: &str) -> Command {
+        let bin = self.path("bin");
+        std::fs::create_dir_all(&bin).expect("made");
+        let linked = std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_shmsync"), bin.join("shmsync"));
+        assert!(linked.is_ok() || bin.join("shmsync").exists(), "{linked:?}");
+        let mut command = Command::new(shell);
+        command.args(["-c", script]).env_clear().env("HOME", self.folder()).current_dir(self.folder());
+        command.env("PATH", format!("{}:/usr/bin:/bin", bin.display())).env("SHMSYNC_STORE", self.store());
+        command
+    }
+
+    /// What `lock status --json` says.
+    pub(crate) fn locks(&self) -> Vec<serde_json::Value> {
+        json(&self.yes(&["lock", "status", "--json"])).as_array().expect("an array").clone()
+    }
+
     /// Starts it, to go on in the background.
     pub(crate) fn start(&self, args: &[&str]) -> Background {
         Background(spawn(&mut self.command(args)))
@@ -136,12 +153,34 @@ fn finish(child: Child) -> Answer {
     }
 }
 
+/// Starts a command of one's own, to go on in the background.
+pub(crate) fn background(mut command: Command) -> Background {
+    Background(spawn(command.stdin(Stdio::piped())))
+}
+
+/// Whether a process of that id is there, and no zombie.
+pub(crate) fn is_alive(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
+}
+
+/// Sends a signal to a process that a test knows by what it printed.
+pub(crate) fn signal(pid: &str, signal: &str) {
+    let status = Command::new("kill").args([&format!("-{signal}"), pid]).stderr(Stdio::null()).status();
+    status.expect("kill exists");
+}
+
 /// A command in the background; killed when it is dropped.
 pub(crate) struct Background(Child);
 
 impl Background {
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Where it reads from; of [`background`].
+    pub(crate) fn input(&mut self) -> &mut std::process::ChildStdin {
+        self.0.stdin.as_mut().expect("a pipe")
     }
 
     /// The next line it prints.

@@ -287,7 +287,6 @@ impl Driver for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::Expected;
 
     const OPEN: Access = Access { limit: Some(Duration::ZERO), gate: None };
 
@@ -308,24 +307,42 @@ mod tests {
     }
 
     #[test]
-    fn orphans_of_coordination_stay_until_somebody_takes_over() {
+    fn orphans_are_buried_in_passing() {
         let (owner, other) = two("orphans");
         for space in [Space::Values, Space::Coordination] {
             owner.put(&OPEN, space, "k", b"\x01", Lifetime::Process).unwrap();
         }
         drop(owner);
+        for space in [Space::Values, Space::Coordination] {
+            let head = other.head(&OPEN, space, "k").unwrap().expect("nobody has passed yet");
+            assert_eq!(head.state, State::OwnerDied);
+        }
         for n in 0..5_u8 {
             other.put(&OPEN, Space::Values, "other", &[n], Lifetime::Forever).unwrap();
         }
-        assert_eq!(other.head(&OPEN, Space::Values, "k").unwrap(), None, "buried");
-        let head = other.head(&OPEN, Space::Coordination, "k").unwrap().expect("told to who comes next");
-        assert_eq!(head.state, State::OwnerDied);
-        let absent = Commit {
-            expect: vec![(Space::Coordination, "k", Expected::Absent)],
-            ops: vec![(Space::Coordination, "k", Op::Put { value: b"\x02", lifetime: Lifetime::Process })],
-        };
-        assert!(other.commit(&OPEN, &absent).unwrap().is_ok());
-        assert_eq!(other.head(&OPEN, Space::Coordination, "k").unwrap().unwrap().state, State::Live);
+        for space in [Space::Values, Space::Coordination] {
+            assert_eq!(other.head(&OPEN, space, "k").unwrap(), None, "buried");
+        }
+    }
+
+    /// Scenario 5 in one process.
+    #[test]
+    fn a_lock_of_a_dead_owner_is_had_by_the_next_who_is_told() {
+        let open = || crate::Sync::open("memory:orphaned locks").unwrap();
+        let (owner, other) = (open(), open());
+        let guard = owner.lock("k").unwrap().acquire().unwrap();
+        let waiting = std::thread::spawn({
+            let other = other.clone();
+            move || other.lock("k").unwrap().acquire().unwrap().previous_owner_died()
+        });
+        while other.locks("").unwrap()[0].waiters.is_empty() {
+            std::thread::yield_now();
+        }
+        let crate::driver::AnyDriver::Memory(memory) = &*owner.driver else { panic!("it is in memory") };
+        memory.world.lock().unwrap().bury_owner(memory.owner);
+        memory.world.wake_all();
+        assert!(waiting.join().unwrap());
+        assert!(!guard.release().unwrap());
     }
 
     #[test]

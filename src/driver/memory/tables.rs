@@ -182,7 +182,6 @@ impl Tables {
     }
 
     /// Looks at the next two entries of each space and drops what is dead, so that nothing forgotten stays for ever.
-    /// Orphans among the entries of coordination stay: that a lock's owner died is told to whoever takes it next.
     pub(super) fn bury_some(&mut self, now: Instant) {
         for space in [Space::Values, Space::Coordination] {
             for _ in 0..2 {
@@ -200,7 +199,7 @@ impl Tables {
         grave.clear();
         if let Some((key, state)) = next {
             grave.push_str(key);
-            if state == State::Expired || state == State::OwnerDied && space == Space::Values {
+            if state != State::Live {
                 self.space_mut(space).remove(&grave);
             }
         }

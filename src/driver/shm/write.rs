@@ -77,7 +77,7 @@ impl Attachment {
                 let me = self.me()?;
                 Life::Owner { number: me.number, slot: me.name.slot }
             }
-            Lifetime::Keep => locked.live(key)?.map_or(Life::Forever, |current| current.life),
+            Lifetime::Keep => locked.seen(key)?.map_or(Life::Forever, |seen| seen.life),
         })
     }
 
@@ -112,7 +112,7 @@ impl Attachment {
         op: Op<'_>,
     ) -> Result<std::result::Result<Option<Revision>, Option<Revision>>> {
         self.change(access, key, |locked| {
-            let current = locked.live(key)?.map(|current| revision(current.revision));
+            let current = locked.live_at(locked.find(key)?)?.map(|current| revision(current.revision));
             if !expected.holds(current) {
                 return Ok(Err(current));
             }
@@ -185,12 +185,16 @@ impl Attachment {
     pub(super) fn commit(&self, access: &Access, commit: &Commit<'_>) -> Result<Committed> {
         commit.check()?;
         let me = self.name()?;
-        let keys: Vec<Key<'_>> =
-            commit.ops.iter().map(|(space, key, _)| self.storage.key(*space, key.as_bytes())).collect();
-        let expected: Vec<Key<'_>> =
-            commit.expect.iter().map(|(space, key, _)| self.storage.key(*space, key.as_bytes())).collect();
-        let shards = keys.iter().chain(&expected).fold(0, |shards, key| shards | 1 << key.shard);
-        let gated = keys.iter().chain(&expected).any(|key| key.space == Space::Values);
+        let mut changes: Vec<Change<'_>> = Vec::with_capacity(commit.ops.len());
+        for (number, (space, name, _)) in commit.ops.iter().enumerate() {
+            changes.push(Change { key: self.storage.key(*space, name.as_bytes()), to: To::Nothing, number });
+        }
+        let mut expected: Vec<Key<'_>> = Vec::with_capacity(commit.expect.len());
+        expected.extend(commit.expect.iter().map(|(space, name, _)| self.storage.key(*space, name.as_bytes())));
+        let keys = changes.iter().map(|change| &change.key).chain(&expected);
+        let (shards, gated) = keys
+            .fold((0, false), |(shards, gated), key| (shards | 1 << key.shard, gated || key.space == Space::Values));
+        changes.sort_by_key(|change| change.key.shard);
         let space = if gated { Space::Values } else { Space::Coordination };
         let mut made_room = false;
         loop {
@@ -203,7 +207,7 @@ impl Attachment {
             if let Some(conflict) = self.conflict(&locks, commit, &expected)? {
                 return Ok(Err(conflict));
             }
-            match self.apply(&locks, commit, &keys) {
+            match self.apply(&locks, commit, &mut changes) {
                 Err(error) if error.kind() == ErrorKind::Full && !made_room => {
                     drop(locks);
                     self.make_room()?;
@@ -216,7 +220,7 @@ impl Attachment {
 
     fn conflict(&self, locks: &[Locked<'_>], commit: &Commit<'_>, keys: &[Key<'_>]) -> Result<Option<Conflict>> {
         for ((_, name, expected), key) in commit.expect.iter().zip(keys) {
-            let current = lock_of(locks, key).live(key)?.map(|current| revision(current.revision));
+            let current = lock_of(locks, key).seen(key)?.map(|seen| revision(seen.revision));
             if !expected.holds(current) {
                 return Ok(Some(Conflict { key: (*name).to_owned(), current }));
             }
@@ -224,26 +228,34 @@ impl Attachment {
         Ok(None)
     }
 
-    fn apply(&self, locks: &[Locked<'_>], commit: &Commit<'_>, keys: &[Key<'_>]) -> Result<Vec<Option<Revision>>> {
-        let mut changes = Vec::with_capacity(keys.len());
-        for ((_, _, op), key) in commit.ops.iter().zip(keys) {
-            let to = match op {
-                Op::Put { value, lifetime } => To::Value(value, self.life(lock_of(locks, key), key, *lifetime)?),
+    fn apply<'c>(
+        &self,
+        locks: &[Locked<'_>],
+        commit: &Commit<'c>,
+        changes: &mut [Change<'c>],
+    ) -> Result<Vec<Option<Revision>>> {
+        for Change { key, to, number } in changes.iter_mut() {
+            *to = match commit.ops[*number].2 {
+                Op::Put { value, lifetime: Lifetime::Keep } => To::KeptValue(value),
+                Op::Put { value, lifetime } => To::Value(value, self.life(lock_of(locks, key), key, lifetime)?),
                 Op::Delete => To::Nothing,
             };
-            changes.push(Change { key: *key, to });
         }
-        if let [change] = changes.as_slice() {
+        if let [change] = changes {
             let locked = lock_of(locks, &change.key);
             return Ok(vec![match change.to {
                 To::Value(value, life) => Some(revision(locked.put(&change.key, value, life)?)),
+                To::KeptValue(value) => {
+                    let life = self.life(locked, &change.key, Lifetime::Keep)?;
+                    Some(revision(locked.put(&change.key, value, life)?))
+                }
                 To::Nothing => locked
                     .delete(&change.key)?
                     .and_then(|(state, number)| (state == State::Live).then(|| revision(number))),
             }]);
         }
-        let revisions = self.storage.transact(locks, &changes)?;
-        Ok(revisions.into_iter().map(|number| number.map(revision)).collect())
+        let revisions = self.storage.transact(locks, changes)?;
+        Ok(revisions.into_iter().map(|number| number.map(Revision)).collect())
     }
 
     /// Everything below a prefix at once, as one transaction without a limit.
@@ -290,14 +302,17 @@ impl Attachment {
         let mut changes = std::collections::HashMap::with_capacity(present.len() + entries.len());
         for copied in &present {
             let key = self.storage.key(space, &copied.key);
-            changes.insert(copied.key.as_slice(), Change { key, to: To::Nothing });
+            changes.insert(copied.key.as_slice(), Change { key, to: To::Nothing, number: 0 });
         }
         for (name, value, lifetime) in entries {
             let key = self.storage.key(space, name.as_bytes());
             let life = self.life(lock_of(locks, &key), &key, *lifetime)?;
-            changes.insert(name.as_bytes(), Change { key, to: To::Value(value, life) });
+            changes.insert(name.as_bytes(), Change { key, to: To::Value(value, life), number: 0 });
         }
-        let changes: Vec<Change<'_>> = changes.into_values().collect();
+        let mut changes: Vec<Change<'_>> = changes.into_values().collect();
+        // Also in the order of their slots: what is done, and which blocks rest afterwards, is then no matter of chance.
+        changes.sort_unstable_by_key(|change| (change.key.shard, change.key.hash));
+        changes.iter_mut().enumerate().for_each(|(number, change)| change.number = number);
         self.storage.transact(locks, &changes).map(drop)
     }
 
