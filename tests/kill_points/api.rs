@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use super::operations::Operation;
 
 /// Calls that only read, only make a handle, or only concern this process.
-const CHANGES_NOTHING: [&str; 80] = [
+const CHANGES_NOTHING: [&str; 81] = [
     "Change::value",
     "Follow::next_deadline",
     "Follow::next_timeout",
