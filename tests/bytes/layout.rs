@@ -36,9 +36,9 @@ impl Map {
         self.shards_at + shard * SHARD
     }
 
-    /// Where the roots of the shard at an offset are.
+    /// Where the roots of the shard at an offset are. Of an image whose capacity is another one already, anywhere.
     pub fn root(&self, shard: u64) -> u64 {
-        1024 + (shard - self.shards_at) / SHARD * 16
+        1024 + shard.wrapping_sub(self.shards_at) / SHARD * 16
     }
 }
 

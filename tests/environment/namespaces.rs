@@ -98,20 +98,25 @@ fn attack_42_in_a_time_namespace_lifetimes_are_the_same() {
 
 /// Looks and writes at another time.
 pub fn live_at_another_time(arguments: &[String]) {
-    // SAFETY: it takes a number; children of this process are in a new namespace from then on.
-    let made = unsafe { libc::unshare(libc::CLONE_NEWTIME) };
-    assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
-    std::fs::write("/proc/self/timens_offsets", format!("boottime {} 0", arguments[1])).expect("a shift");
-    // Nothing of the store was used before: what is known of the namespace is found out inside.
-    let child = fork(|| {
-        let store = open(Path::new(&arguments[0]));
-        assert!(store.contains("outside/hour").unwrap(), "it ended before its time");
-        store.set_with("inside/hour", &1, Lifetime::Ttl(Duration::from_secs(3600))).unwrap();
-        store.set_with("inside/short", &1, Lifetime::Ttl(Duration::from_millis(300))).unwrap();
-        thread::sleep(Duration::from_millis(400));
-        assert_eq!(store.keys("").unwrap().collect::<Vec<_>>(), ["inside/hour", "outside/hour"]);
+    // In a process of one thread, because a namespace for children belongs to the thread that asked for it.
+    let asks = fork(|| {
+        // SAFETY: it takes a number; children of this process are in a new namespace from then on.
+        let made = unsafe { libc::unshare(libc::CLONE_NEWTIME) };
+        assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
+        std::fs::write("/proc/self/timens_offsets", format!("boottime {} 0", arguments[1])).expect("a shift");
+        fork(|| look_and_write(&arguments[0])).finish();
     });
-    child.finish();
+    asks.finish();
     say("lives");
     hear();
+}
+
+/// Nothing of the store was used before in this process: what is known of the namespace is found out inside.
+fn look_and_write(path: &str) {
+    let store = open(Path::new(path));
+    assert!(store.contains("outside/hour").unwrap(), "it ended before its time");
+    store.set_with("inside/hour", &1, Lifetime::Ttl(Duration::from_secs(3600))).unwrap();
+    store.set_with("inside/short", &1, Lifetime::Ttl(Duration::from_millis(300))).unwrap();
+    thread::sleep(Duration::from_millis(400));
+    assert_eq!(store.keys("").unwrap().collect::<Vec<_>>(), ["inside/hour", "outside/hour"]);
 }

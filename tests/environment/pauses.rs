@@ -60,7 +60,11 @@ fn attack_7_a_newcomer_that_is_stopped_while_it_joins_keeps_nobody_alive() {
             unsafe { libc::pause() };
         });
         until("its entry is there", || store.contains("mine").unwrap());
-        let newcomer = fork(|| (0..).for_each(|_: u64| drop(open(&path))));
+        let newcomer = fork(|| {
+            loop {
+                drop(open(&path));
+            }
+        });
         thread::sleep(Duration::from_micros(dice.below(5000)));
         dead.kill();
         thread::sleep(Duration::from_micros(dice.below(1000)));

@@ -68,8 +68,8 @@ fn whole(board: &Board, store: &Sync) -> shmsync::Result<Result<(), String>> {
 
 /// Nobody sees an entry of a process that is dead; for how many milliseconds somebody did all the same.
 ///
-/// A process without a watching thread is told to be dead by a byte that it had locked. A child that it was just forking when
-/// it died has that lock too, until it runs for the first time and lets it go.
+/// The death of a process without a watching thread is told by a byte that it had locked. A child that it was just forking
+/// when it died has that lock too, until it runs for the first time and lets it go.
 pub fn is_orphaned(path: &Path, pid: u32) -> Answer {
     let Ok(store) = Sync::open(path) else { return Ok("0".to_owned()) };
     let begun = Instant::now();
