@@ -96,9 +96,11 @@ impl Context {
     }
 
     /// Refuses what no store would take, before one is created for it.
-    pub(crate) fn check<T>(&self, attempt: impl FnOnce(&Sync) -> shmsync::Result<T>) -> Result<(), Failure> {
-        attempt(&self.inside(Sync::open("memory:")?))?;
-        Ok(())
+    pub(crate) fn check<T, E: Into<Failure>>(
+        &self,
+        attempt: impl FnOnce(&Sync) -> Result<T, E>,
+    ) -> Result<(), Failure> {
+        attempt(&self.inside(Sync::open("memory:")?)).map(drop).map_err(E::into)
     }
 
     /// The store, created where there is none.

@@ -232,7 +232,7 @@ fn wrong_input_to_a_verb_that_runs_programs_is_125_and_runs_nothing() {
         ("lock", vec!["lock", "run", "", "--store", "./fresh"]),
         ("--semaphore", vec!["lock", "run", "n", "--semaphore", "0", "--store", "./fresh"]),
         ("--semaphore", vec!["lock", "run", "n", "--semaphore", "2", "--shared", "--store", "./fresh"]),
-        ("-E", vec!["lock", "run", "n", "-E", "256", "--store", "./fresh"]),
+        ("--conflict-exit-code", vec!["lock", "run", "n", "-E", "256", "--store", "./fresh"]),
         ("--timeout", vec!["lock", "run", "n", "--timeout", "soon", "--store", "./fresh"]),
         ("--every", vec!["once", "n", "--every", "0", "--store", "./fresh"]),
         ("--every", vec!["once", "n", "--store", "./fresh"]),

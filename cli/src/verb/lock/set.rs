@@ -65,7 +65,7 @@ pub(crate) struct Set {
 
 impl Set {
     pub(crate) fn run(self, context: &Context) -> Answer {
-        context.check(|store| store.lock(&self.name))?;
+        context.check(|store| self.lock(store, context))?;
         let is_label = label(self.owner.as_deref(), context).is_some();
         if is_label && self.die_with_owner {
             let message =
