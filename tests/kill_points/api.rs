@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use super::operations::Operation;
 
 /// Calls that only read, only make a handle, or only concern this process.
-const CHANGES_NOTHING: [&str; 80] = [
+const CHANGES_NOTHING: [&str; 79] = [
     "Change::value",
     "Follow::next_deadline",
     "Follow::next_timeout",
@@ -37,7 +37,6 @@ const CHANGES_NOTHING: [&str; 80] = [
     "Lock::state",
     "Lock::stop_handle",
     "Lock::ttl",
-    "LockGuard::inheritable",
     "LockGuard::is_held",
     "LockGuard::previous_owner_died",
     "LockGuard::token",
