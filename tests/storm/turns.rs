@@ -18,8 +18,13 @@ pub fn witness(folder: &Path) -> PathBuf {
 }
 
 impl Lane<'_> {
+    /// Several in a row, so that others want it meanwhile.
+    pub(super) fn take_turns(&mut self) -> Result<()> {
+        (0..1 + self.dice.below(30)).try_for_each(|_| self.take_turn())
+    }
+
     /// In turn, or one that gives up, so that who waits behind it must notice.
-    pub(super) fn take_turn(&mut self) -> Result<()> {
+    fn take_turn(&mut self) -> Result<()> {
         let lock = self.store.lock("turn")?;
         let guard = match self.dice.below(8) {
             0 => return self.store.semaphore("places", 2)?.try_acquire().map(drop),

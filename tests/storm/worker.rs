@@ -135,7 +135,7 @@ impl Lane<'_> {
             184..188 => self.watch(),
             188..193 => self.make(),
             193..194 => self.fork(),
-            194..197 => self.take_turn(),
+            194..196 => self.take_turns(),
             _ => self.store.update("updated", |n: Option<u64>| Some(n.unwrap_or(0) + 1)).map(drop),
         }
     }
