@@ -34,6 +34,8 @@ pub(crate) enum Defect {
     WakeNotRepeated,
     /// A lock is taken from a live owner who holds it long.
     LockStolen,
+    /// The record of a lock is changed though somebody else has changed it since it was looked at.
+    RecordNotExpected,
 }
 
 #[cfg(not(any(all(loom, test), feature = "broken")))]
@@ -69,8 +71,13 @@ mod switch {
     use super::Defect;
 
     /// Those that real processes can show, and that tests ask for by name.
-    const NAMED: [Defect; 4] =
-        [Defect::RootNotReread, Defect::VersionZeroRead, Defect::MarkSkipped, Defect::FreedBeforePublished];
+    const NAMED: [Defect; 5] = [
+        Defect::RootNotReread,
+        Defect::VersionZeroRead,
+        Defect::MarkSkipped,
+        Defect::FreedBeforePublished,
+        Defect::RecordNotExpected,
+    ];
 
     /// Looked up once: the name of a defect costs no more time than the absence of one.
     static PRESENT: LazyLock<Option<Defect>> = LazyLock::new(|| {

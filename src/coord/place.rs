@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 use super::record::{HoldingId, Record};
 use crate::{
     Sync,
+    broken::{self, Defect},
     driver::{Access, Commit, Driver, Expected, Lifetime, Op, Revision, Space},
     error::{Error, ErrorKind, Result},
     store::is_plain,
@@ -144,7 +145,9 @@ impl Place {
         let mut commit = Commit::default();
         let encoded = new.map(Record::encode);
         let expected = look.revision.map_or(Expected::Absent, Expected::At);
-        commit.expect.push((space, &self.key, expected));
+        if !broken::has(Defect::RecordNotExpected) {
+            commit.expect.push((space, &self.key, expected));
+        }
         // The queue is counted in the record: who waits keeps it.
         let is_queued = new.is_some_and(|record| record.head != record.tail);
         let stays = is_queued || self.kind == LockKind::Semaphore;

@@ -9,6 +9,7 @@
 mod common;
 mod crowds;
 mod descriptors;
+mod holders;
 mod limits;
 mod namespaces;
 mod pauses;
@@ -16,6 +17,7 @@ mod room;
 
 use crowds::crowd;
 use descriptors::{close_some_and_go_on, few_descriptors, open_and_close};
+use holders::{hold_and_abort, hold_as_first_process};
 use limits::{little_memory, short_files, signal_storm};
 use namespaces::{live_at_another_time, live_in_two_namespaces};
 use pauses::change_all_the_time;
@@ -29,6 +31,8 @@ roles!(
     little_memory,
     short_files,
     signal_storm,
+    hold_and_abort,
+    hold_as_first_process,
     live_at_another_time,
     live_in_two_namespaces,
     change_all_the_time,

@@ -1,12 +1,12 @@
 //! What is killed of locks and leaders.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use shmsync::Sync;
 
 use super::{
     fillings::three,
-    operations::{BASE, Operation, on_store, open},
+    operations::{BASE, Operation, Prepared, on_store, open},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -18,6 +18,32 @@ fn orphaned(store: &Sync) {
     std::mem::forget(store.leader("g").unwrap().elect("dead").unwrap());
 }
 
+/// Somebody keeps one of two permits, and somebody has died with the other one.
+fn half_orphaned(store: &Sync) {
+    three(store);
+    let semaphore = store.semaphore("s", 2).unwrap();
+    semaphore.clone().forever().acquire().unwrap().keep();
+    std::mem::forget(semaphore.acquire().unwrap());
+}
+
+/// Somebody keeps one of two permits.
+fn one_permit_kept(store: &Sync) {
+    three(store);
+    store.semaphore("s", 2).unwrap().forever().acquire().unwrap().keep();
+}
+
+/// Takes the lock, and lets children carry it on. There are none: what the dead held is free, as without.
+fn carry(path: &Path, _: Option<Sync>) -> Prepared {
+    let store = Sync::options().open(path).unwrap();
+    // Who lets carry on has the thread. Long enough for it to say who it is.
+    std::thread::sleep(Duration::from_millis(15));
+    Box::new(move || {
+        let guard = store.lock("k").unwrap().acquire().unwrap();
+        drop(guard.inheritable().unwrap());
+        std::mem::forget((guard, store));
+    })
+}
+
 /// Somebody keeps the lock.
 fn kept(store: &Sync) {
     three(store);
@@ -25,6 +51,42 @@ fn kept(store: &Sync) {
 }
 
 pub fn locks() -> Vec<Operation> {
+    [plain(), shared_out()].concat()
+}
+
+/// Semaphores, and what children carry on.
+fn shared_out() -> Vec<Operation> {
+    vec![
+        Operation {
+            name: "semaphore, first use",
+            prepare: on_store!(store => std::mem::forget(store.semaphore("s", 2).unwrap().acquire().unwrap())),
+            ..BASE
+        },
+        Operation {
+            name: "semaphore, take the permit of a dead one",
+            before: Some(half_orphaned),
+            prepare: on_store!(store => store.semaphore("s", 2).unwrap().forever().acquire().unwrap().keep()),
+            ..BASE
+        },
+        Operation {
+            name: "semaphore, release what is kept",
+            before: Some(one_permit_kept),
+            prepare: on_store!(store => {
+                let token = store.locks("").unwrap()[0].owners[0].token;
+                assert!(store.semaphore("s", 2).unwrap().release_with(token).unwrap());
+            }),
+            ..BASE
+        },
+        Operation {
+            name: "lock, take and let children carry it on",
+            covers: &["LockGuard::inheritable"],
+            prepare: carry,
+            ..BASE
+        },
+    ]
+}
+
+fn plain() -> Vec<Operation> {
     vec![
         Operation {
             name: "lock, take",

@@ -163,11 +163,17 @@ fn free_all(store: &Sync) -> Result<(), String> {
     let failed = |error| format!("force: {error:?}");
     for lock in store.locks("").map_err(failed)? {
         match lock.kind {
+            LockKind::Semaphore => {
+                let semaphore = store.semaphore(&lock.name, lock.permits).map_err(failed)?;
+                semaphore.force_release().map_err(failed)?
+            }
             LockKind::Leader => store.leader(&lock.name).map_err(failed)?.force_resign().map_err(failed)?,
             _ => store.lock(&lock.name).map_err(failed)?.force_release().map_err(failed)?,
         };
     }
-    match store.locks("").map_err(failed)?.first() {
+    // A semaphore stays, for the sake of its permits.
+    let is_left = |lock: &&shmsync::LockInfo| lock.kind != LockKind::Semaphore || !lock.owners.is_empty();
+    match store.locks("").map_err(failed)?.iter().find(is_left) {
         Some(left) => Err(format!("it cannot be freed: {left:?}")),
         None => Ok(()),
     }

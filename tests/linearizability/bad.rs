@@ -5,8 +5,11 @@ use super::{
     operation::{Answer, Call, Operation},
 };
 
-use Answer::{All, Conflict, Done, Moved, Stored, Value, Versioned, Was};
-use Call::{CompareAndSet, Get, GetVersioned, Increment, Look, Move, Next, ReadInside, Remove, Set, Snapshot};
+use Answer::{All, Conflict, Done, Holder, Moved, Stored, Value, Versioned, Was};
+use Call::{
+    CompareAndSet, Die, Force, Get, GetVersioned, Holds, Increment, IsRevoked, Look, Move, Next, ReadInside, Release,
+    Remove, Set, Snapshot, Take, Who,
+};
 
 /// From then to then, one answer; without one, the process was killed.
 type Line = (u64, u64, Call, Option<Answer>);
@@ -38,6 +41,8 @@ pub fn bad(model: Model) -> Vec<(&'static str, Vec<Operation>)> {
         Model::Versioned => versioned(),
         Model::Accounts => accounts(),
         Model::Watched => watched(),
+        Model::Lock => locks(),
+        Model::Leader => leaders(),
     };
     histories.into_iter().map(|(what, lines)| (what, history(&lines))).collect()
 }
@@ -179,6 +184,57 @@ fn watched() -> Vec<(&'static str, Vec<Line>)> {
                 next(13, 25, Some(1), None),
                 next(26, 30, None, Some(1)),
             ],
+        ),
+    ]
+}
+
+fn locks() -> Vec<(&'static str, Vec<Line>)> {
+    let take = |begin, end, owner, token| done(begin, end, Take { owner }, Stored(token));
+    vec![
+        ("two hold it", vec![take(0, 9, 1, 5), take(10, 19, 2, 6)]),
+        ("a token goes back", vec![take(0, 9, 1, 5), done(10, 19, Release(5), Was(true)), take(20, 29, 2, 4)]),
+        (
+            "a token that was given back is good again",
+            vec![
+                take(0, 9, 1, 5),
+                done(10, 19, Release(5), Was(true)),
+                take(20, 29, 2, 6),
+                done(30, 39, Release(5), Was(true)),
+            ],
+        ),
+        (
+            "whoever it was taken from by force holds it",
+            vec![take(0, 9, 1, 5), done(10, 19, Force, Was(true)), done(20, 29, Holds(5), Was(true))],
+        ),
+        (
+            "the death of another one frees it",
+            vec![take(0, 9, 1, 5), done(10, 19, Die { owner: 2 }, Done), take(20, 29, 3, 6)],
+        ),
+    ]
+}
+
+fn leaders() -> Vec<(&'static str, Vec<Line>)> {
+    let take = |begin, end, owner, token| done(begin, end, Take { owner }, Stored(token));
+    vec![
+        ("two lead from the same moment on", vec![take(0, 20, 1, 5), take(5, 25, 2, 6)]),
+        ("told of an end that never was", vec![take(0, 9, 1, 5), done(10, 19, IsRevoked(5), Was(true))]),
+        (
+            "resigned twice",
+            vec![take(0, 9, 1, 5), done(10, 19, Release(5), Was(true)), done(20, 29, Release(5), Was(true))],
+        ),
+        (
+            "the leader before is seen after its successor",
+            vec![
+                take(0, 9, 1, 5),
+                done(10, 40, Release(5), Was(true)),
+                take(10, 40, 2, 6),
+                done(15, 20, Who, Holder(6)),
+                done(25, 50, Who, Holder(5)),
+            ],
+        ),
+        (
+            "nobody elected it",
+            vec![killed(0, 9, Take { owner: 1 }), done(10, 19, Who, Holder(0)), done(20, 29, Who, Holder(7))],
         ),
     ]
 }

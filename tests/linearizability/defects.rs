@@ -7,7 +7,7 @@
 //! that stand side by side; and then again, before the version is looked at for the last time. On processors that
 //! reorder loads once is enough: `loom_16_a_reader_that_believes_version_0_is_found` shows it.
 
-use super::setting::{LONG_VALUES, OVERTAKEN, SETTINGS, Setting};
+use super::setting::{LOCKS, LONG_VALUES, OVERTAKEN, SETTINGS, Setting};
 
 /// A defect, and what makes it visible.
 pub struct Broken {
@@ -17,9 +17,11 @@ pub struct Broken {
 
 static LONG: Setting = LONG_VALUES;
 static FROM_BEHIND: Setting = OVERTAKEN;
+static TURNS: Setting = LOCKS;
 
-pub static BROKEN: [Broken; 3] = [
+pub static BROKEN: [Broken; 4] = [
     Broken { defect: "MarkSkipped", setting: &SETTINGS[3] },
     Broken { defect: "FreedBeforePublished", setting: &LONG },
     Broken { defect: "RootNotReread", setting: &FROM_BEHIND },
+    Broken { defect: "RecordNotExpected", setting: &TURNS },
 ];

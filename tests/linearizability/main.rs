@@ -16,6 +16,8 @@
 //! | `setting.rs` | what is recorded |
 //! | `recording.rs` | starts, stops, kills them; makes a history of what they wrote |
 //! | `model.rs` | what a register, an integer, … does, if one thing happens after another |
+//! | `holder.rs` | what a lock or a leader does so |
+//! | `turns.rs` | workers that take turns under one |
 //! | `checker.rs` | whether some order explains a history |
 //! | `window.rs` | the smallest part of a history that none explains |
 //! | `bad.rs` | histories that no order explains, written by hand |

@@ -1,6 +1,9 @@
 //! What things do if one thing happens after another.
 
-use super::operation::{ACCOUNTS, Answer, Call};
+use super::{
+    holder::Holder,
+    operation::{ACCOUNTS, Answer, Call},
+};
 
 /// What each account holds at first.
 pub const BALANCE: i64 = 100;
@@ -18,6 +21,10 @@ pub enum Model {
     Accounts,
     /// A register whose watches tell of its states: any of them may be left out, none is told twice in a row.
     Watched,
+    /// Taking, giving back, forcing, looking, dying.
+    Lock,
+    /// The same of a group that has a leader.
+    Leader,
 }
 
 /// The state of what a history is of.
@@ -27,14 +34,21 @@ pub enum State {
     /// The value, its revision (0 where nobody was told), and the largest revision so far.
     Versioned(Option<i64>, u64, u64),
     Accounts([i64; ACCOUNTS]),
+    Holder(Holder),
 }
 
 impl Model {
-    pub const ALL: [Self; 5] = [Self::Register, Self::Integer, Self::Versioned, Self::Accounts, Self::Watched];
+    pub const ALL: [Self; 7] =
+        [Self::Register, Self::Integer, Self::Versioned, Self::Accounts, Self::Watched, Self::Lock, Self::Leader];
 
     /// Whether each key has a history of its own.
     pub fn is_by_key(self) -> bool {
         self != Self::Accounts
+    }
+
+    /// Whether it matters who dies: each death then is an operation of its own.
+    pub fn has_owners(self) -> bool {
+        matches!(self, Self::Lock | Self::Leader)
     }
 
     pub fn start(self) -> State {
@@ -42,6 +56,7 @@ impl Model {
             Self::Register | Self::Integer | Self::Watched => State::Value(None),
             Self::Versioned => State::Versioned(None, 0, 0),
             Self::Accounts => State::Accounts([BALANCE; ACCOUNTS]),
+            Self::Lock | Self::Leader => State::Holder(Holder::default()),
         }
     }
 
@@ -51,6 +66,7 @@ impl Model {
             (Self::Register, State::Value(value)) => register(*value, call, answer).map(State::Value),
             (Self::Watched, State::Value(value)) => watched(*value, call, answer).map(State::Value),
             (Self::Integer, State::Value(value)) => integer(*value, call, answer).map(State::Value),
+            (Self::Lock | Self::Leader, State::Holder(holder)) => holder.step(call, answer).map(State::Holder),
             (Self::Accounts, State::Accounts(all)) => accounts(*all, call, answer).map(State::Accounts),
             (Self::Versioned, State::Versioned(value, revision, largest)) => {
                 versioned((*value, *revision, *largest), call, answer)

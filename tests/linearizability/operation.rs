@@ -34,6 +34,23 @@ pub enum Call {
     /// The next change of a watch that was last told of this; of nothing yet, when it has just begun. What was there
     /// then and is removed is told as removed, too.
     Next(Option<Option<i64>>),
+    /// Takes a lock, or the lead of a group, for this process.
+    Take {
+        owner: u32,
+    },
+    /// Whether the holding with that token still counts.
+    Holds(u64),
+    /// Whether the leader with that token was told of its end.
+    IsRevoked(u64),
+    Release(u64),
+    /// Frees it, whoever holds it.
+    Force,
+    /// Who holds it.
+    Who,
+    /// The process is killed.
+    Die {
+        owner: u32,
+    },
 }
 
 /// What the store answers.
@@ -47,6 +64,8 @@ pub enum Answer {
     Conflict,
     Moved(i64, i64),
     All([i64; ACCOUNTS]),
+    /// The token of who holds; 0 where nobody does.
+    Holder(u64),
     /// Bytes that do not belong together.
     Torn,
     /// An error of this kind. No model knows any.
@@ -70,7 +89,15 @@ impl Operation {
     pub fn is_read(&self) -> bool {
         let looks = matches!(
             self.call,
-            Call::Get | Call::GetVersioned | Call::Look(_) | Call::ReadInside | Call::Snapshot | Call::Next(_)
+            Call::Get
+                | Call::GetVersioned
+                | Call::Look(_)
+                | Call::ReadInside
+                | Call::Snapshot
+                | Call::Next(_)
+                | Call::Holds(_)
+                | Call::IsRevoked(_)
+                | Call::Who
         );
         looks || matches!(self.answer, Some(Answer::Conflict | Answer::Was(false)))
     }

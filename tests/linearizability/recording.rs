@@ -9,7 +9,7 @@ use std::{
 use super::{
     dice::Dice,
     log::{LANES, Log, now},
-    operation::Operation,
+    operation::{Answer, Call, Operation},
     setting::{Setting, Weather},
     worker::{Worker, found},
 };
@@ -18,6 +18,9 @@ use super::{
 const BOUND: Duration = Duration::from_secs(40);
 /// Deaths that belong to a recording.
 const LEAST: u64 = 20;
+
+/// Where deaths are written down.
+const DEATHS: usize = LANES - 2;
 
 /// A history, and what happened to those who made it.
 pub struct Recorded {
@@ -157,7 +160,7 @@ impl Session<'_> {
 
     /// Kills a process; its last operation happened before it was seen to be dead, or never.
     fn kill(&mut self, lane: usize) {
-        let mut status = 0;
+        let (mut status, begin) = (0, now());
         signal(self.pids[lane], libc::SIGKILL);
         // SAFETY: a child of ours that was not waited for yet.
         unsafe { libc::waitpid(self.pids[lane], &raw mut status, 0) };
@@ -167,6 +170,16 @@ impl Session<'_> {
         let begun = self.recorder.log.lanes[lane].len();
         self.died[lane].push((begun.wrapping_sub(1), now()));
         self.recorded.kills += 1;
+        if self.setting.model.has_owners() {
+            self.note_death(self.pids[lane] as u32, (begin, now()));
+        }
+    }
+
+    /// Whatever the dead one held, it holds no longer.
+    fn note_death(&self, owner: u32, time: (u64, u64)) {
+        for key in 0..self.setting.keys {
+            self.recorder.log.lanes[DEATHS].add((key, Call::Die { owner }), Answer::Done, time);
+        }
     }
 
     /// Somebody is stopped for a while, or killed and replaced: most often in the middle of something.

@@ -25,6 +25,8 @@ pub struct Setting {
     /// Whether all values are as long as the longest.
     pub even: bool,
     pub weather: Weather,
+    /// The fewest operations of a recording.
+    pub least: usize,
     /// Nobody rests.
     pub hot: bool,
 }
@@ -38,17 +40,20 @@ const ROUGH: Setting = Setting {
     longest: 40,
     even: false,
     weather: Weather::Rough,
+    least: 10_000,
     hot: false,
 };
 
 /// What every store must stand.
-pub static SETTINGS: [Setting; 6] = [
+pub static SETTINGS: [Setting; 8] = [
     Setting { name: "register", ..ROUGH },
     Setting { name: "integer", model: Model::Integer, keys: 3, ..ROUGH },
     Setting { name: "versioned", model: Model::Versioned, keys: 3, ..ROUGH },
     Setting { name: "accounts", model: Model::Accounts, capacity: 16 << 20, ..ROUGH },
     Setting { name: "watched", model: Model::Watched, keys: 2, ..ROUGH },
     OVERTAKEN,
+    LOCKS,
+    LEADERS,
 ];
 
 /// Readers that are overtaken while the index is replaced all the time.
@@ -59,8 +64,13 @@ pub const OVERTAKEN: Setting = Setting {
     even: true,
     workers: 4,
     weather: Weather::Overtaken,
+    least: 0,
     hot: true,
     ..ROUGH
 };
 /// One shard, long values, many deaths in the middle of them.
 pub const LONG_VALUES: Setting = Setting { name: "long values", keys: 3, longest: 400, even: true, ..ROUGH };
+/// Locks that are waited for, forced, given back twice, left by the dead. Who waits does little else.
+pub const LOCKS: Setting = Setting { name: "locks", model: Model::Lock, keys: 3, least: 1_000, ..ROUGH };
+/// The same of groups, of which each leader has a thread.
+pub const LEADERS: Setting = Setting { name: "leaders", model: Model::Leader, ..LOCKS };

@@ -80,6 +80,7 @@ impl Worker {
                 Model::Integer => work.integer(key, Call::Get),
                 Model::Versioned => drop(work.get_versioned(key)),
                 Model::Accounts => work.read_all(Call::Snapshot),
+                Model::Lock | Model::Leader => work.take_turn(key, None),
             }
         }
     }
@@ -132,6 +133,7 @@ impl Work<'_> {
             Model::Integer => self.use_integer(key),
             Model::Versioned => self.use_versioned(key),
             Model::Accounts => self.use_accounts(),
+            Model::Lock | Model::Leader => self.use_turns(key),
         }
     }
 

@@ -43,6 +43,11 @@ pub struct Board {
     pub store: AtomicU64,
     pub faults: AtomicU64,
     pub full: AtomicU64,
+    /// The seed of each worker that lives.
+    pub lives: [AtomicU64; WORKERS],
+    /// The last token of a turn that was looked at, and how many turns there were.
+    pub token: AtomicU64,
+    pub turns: AtomicU64,
 }
 
 impl Board {
@@ -73,6 +78,7 @@ impl Board {
             lane.busy.store(0, SeqCst);
         }
         self.over.store(0, SeqCst);
+        self.token.store(0, SeqCst);
     }
 
     pub fn operations(&self) -> u64 {

@@ -11,6 +11,7 @@ use shmsync::Sync;
 use super::{
     board::{Board, COUNTERS, LANES, OWN},
     helper::Answer,
+    turns,
     worker::{ACCOUNTS, MONEY, account, number_of},
 };
 
@@ -63,7 +64,10 @@ fn whole(board: &Board, store: &Sync) -> shmsync::Result<Result<(), String>> {
     }
     std::thread::sleep(Duration::from_millis(25));
     let late = store.keys("ttl/")?.len();
-    if late > 0 { Ok(Err(format!("{late} entries live longer than they should"))) } else { Ok(Ok(())) }
+    if late > 0 {
+        return Ok(Err(format!("{late} entries live longer than they should")));
+    }
+    turns::none_is_left(store)
 }
 
 /// Nobody sees an entry of a process that is dead; for how many milliseconds somebody did all the same.

@@ -13,6 +13,7 @@ mod process;
 mod round;
 mod steady;
 mod storm;
+mod turns;
 mod worker;
 
 use std::{
@@ -127,7 +128,7 @@ fn report(tally: &Tally, board: &Board, time: Duration, asked: &Asked) -> ExitCo
         }
     }
     println!(
-        "{} kills, {:.0} a second ({} with their memory released early, {} of 1 GiB), {} stops, {} parks (the longest took {:.1} s), the dead were seen for {} ms at most, {} operations ({} of them Full) in {:.0} s",
+        "{} kills, {:.0} a second ({} with their memory released early, {} of 1 GiB), {} stops, {} parks (the longest took {:.1} s), the dead were seen for {} ms at most, {} operations ({} of them Full), {} turns under a lock in {:.0} s",
         tally.all_kills(),
         tally.all_kills() as f64 / time.as_secs_f64(),
         tally.released_early,
@@ -138,8 +139,12 @@ fn report(tally: &Tally, board: &Board, time: Duration, asked: &Asked) -> ExitCo
         tally.longest_dead,
         board.operations(),
         board.full.load(SeqCst),
+        board.turns.load(SeqCst),
         time.as_secs_f64()
     );
+    if asked.complete && board.turns.load(SeqCst) < tally.all_kills() / 20 {
+        failures.push("too few turns under a lock".to_owned());
+    }
     let faults = board.faults.load(SeqCst);
     if faults > 0 {
         failures.push(format!("{faults} faults seen by workers, see above"));

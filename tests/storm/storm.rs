@@ -16,6 +16,7 @@ use super::{
     helper::elsewhere,
     process::{HURRY, fork, go_on, hurry, kill, kill_and_release, reap, signal, stop},
     round::Round,
+    turns,
     worker::{Worker, path},
 };
 
@@ -160,6 +161,7 @@ impl<'a> Storm<'a> {
         for thread in 0..THREADS {
             self.board.lanes[number * THREADS + thread].busy.store(0, SeqCst);
         }
+        self.board.lives[number].store(worker.seed, SeqCst);
         self.pids[number] = fork(move || worker.run());
     }
 
@@ -315,6 +317,8 @@ impl<'a> Storm<'a> {
                 }
                 Err(fault) => self.tally.failures.push(format!("{}: {fault}", self.round.name)),
             }
+            let judged = turns::judge(self.board, self.folder);
+            self.tally.failures.extend(judged.err().map(|fault| format!("{}: {fault}", self.round.name)));
         }
         self.board.phase.fetch_add(1, SeqCst);
         begun.elapsed()
@@ -336,5 +340,6 @@ impl<'a> Storm<'a> {
             kill(pid);
         }
         let _ = std::fs::remove_file(self.path());
+        let _ = std::fs::remove_file(turns::witness(self.folder));
     }
 }

@@ -37,11 +37,11 @@ pub struct Worker {
 }
 
 /// One thread of it.
-struct Lane<'a> {
-    worker: &'a Worker,
+pub(super) struct Lane<'a> {
+    pub(super) worker: &'a Worker,
     index: usize,
-    dice: Dice,
-    store: Sync,
+    pub(super) dice: Dice,
+    pub(super) store: Sync,
     store_number: u64,
 }
 
@@ -84,7 +84,7 @@ impl Worker {
     }
 
     /// Says what must not be.
-    fn fault(&self, what: &str) {
+    pub(super) fn fault(&self, what: &str) {
         eprintln!("FAULT in worker {}: {what}", self.number);
         self.board.faults.fetch_add(1, SeqCst);
     }
@@ -135,6 +135,7 @@ impl Lane<'_> {
             184..188 => self.watch(),
             188..193 => self.make(),
             193..194 => self.fork(),
+            194..196 => self.take_turns(),
             _ => self.store.update("updated", |n: Option<u64>| Some(n.unwrap_or(0) + 1)).map(drop),
         }
     }
