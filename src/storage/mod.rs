@@ -31,7 +31,7 @@ pub(crate) use record::{Life, Shape};
 pub(crate) use reserve::LARGE;
 pub(crate) use scan::{Copied, Wanted};
 pub(crate) use shard::Locked;
-pub(crate) use shared::{Storage, boot};
+pub(crate) use shared::Storage;
 #[cfg(all(loom, test))]
 pub(crate) use slot::HASH_BITS;
 pub(crate) use transaction::{Change, To};

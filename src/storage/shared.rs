@@ -130,6 +130,14 @@ impl Storage {
         self.boot != Some(kept)
     }
 
+    /// The id of this boot, as it was read when the region was opened.
+    ///
+    /// # Errors
+    /// `Io` where the system does not tell it.
+    pub(crate) fn boot(&self) -> Result<[u64; 2]> {
+        self.boot.map_or_else(boot, Ok).map_err(|error| Error::io("cannot read the boot id", error))
+    }
+
     /// The wait word of a key.
     #[inline]
     pub(crate) fn wait_word(&self, wait: u64) -> WaitWord<'_> {
@@ -228,7 +236,7 @@ impl Storage {
 }
 
 /// The id of this boot as a region keeps it.
-pub(crate) fn boot() -> io::Result<[u64; 2]> {
+fn boot() -> io::Result<[u64; 2]> {
     let id = clock::boot_id()?;
     let (halves, _) = id.as_chunks::<8>();
     Ok([u64::from_ne_bytes(halves[0]), u64::from_ne_bytes(halves[1])])

@@ -9,6 +9,8 @@ use std::{
 
 use nix::time::{ClockId, clock_gettime};
 
+use super::file;
+
 /// Nanoseconds since the machine was started, suspend included, the same in every container of the machine.
 ///
 /// A time namespace shifts CLOCK_BOOTTIME for those inside; the shift is taken out. (It is read once; who calls
@@ -40,7 +42,8 @@ pub(crate) fn boot_id() -> io::Result<[u8; 16]> {
     if let Some(id) = BOOT_ID.get() {
         return Ok(id);
     }
-    match fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().as_deref().and_then(parse_uuid) {
+    let id = file::read_start("/proc/sys/kernel/random/boot_id", 128).ok();
+    match id.as_deref().and_then(|id| str::from_utf8(id).ok()).and_then(parse_uuid) {
         Some(id) => Ok(id),
         None => boot_second(&fs::read_to_string("/proc/stat")?).ok_or_else(|| {
             io::Error::new(io::ErrorKind::Unsupported, "the system does not say which boot this is: mount /proc")

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{File, Metadata, OpenOptions, Permissions},
-    io,
+    io::{self, Read},
     os::{
         fd::{AsFd, AsRawFd},
         unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
@@ -12,6 +12,13 @@ use std::{
 };
 
 use super::signals::BlockedSignals;
+
+/// The first bytes of a file of the kernel's, by as few calls as can be: such files do not say how long they are.
+pub(crate) fn read_start(path: impl AsRef<Path>, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(most);
+    File::open(path)?.take(most as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// What the system knows of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,12 +1,10 @@
 //! Who a process is, for people to read. Nothing decides by it.
 
-use std::{
-    fs::{self, File},
-    io::{self, Read},
-    os::unix::fs::MetadataExt,
-};
+use std::{fs, io, os::unix::fs::MetadataExt};
 
 use nix::unistd::{Uid, geteuid, gethostname, getuid};
+
+use super::file;
 
 pub(crate) fn pid() -> u32 {
     std::process::id()
@@ -27,7 +25,7 @@ pub(crate) fn euid() -> u32 {
 /// # Errors
 /// `NotFound` when there is no such process to be seen from here.
 pub(crate) fn start_time(pid: u32) -> io::Result<u64> {
-    let stat = fs::read(format!("/proc/{pid}/stat"))?;
+    let stat = file::read_start(format!("/proc/{pid}/stat"), 1024)?;
     parse_start_time(&stat)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/PID/stat is not understood"))
 }
@@ -53,10 +51,8 @@ pub(crate) fn command_of(pid: u32, limit: usize) -> String {
 }
 
 fn command_in(folder: &str, limit: usize) -> String {
-    let mut line = Vec::new();
     // Arguments can be megabytes; the folder of the program is cut off.
-    let file = File::open(format!("/proc/{folder}/cmdline"));
-    let _ = file.and_then(|file| file.take(limit as u64 + 4096).read_to_end(&mut line));
+    let line = file::read_start(&format!("/proc/{folder}/cmdline"), limit + 4096).unwrap_or_default();
     match parse_command(&line, limit) {
         empty if empty.is_empty() => readable(&fs::read(format!("/proc/{folder}/comm")).unwrap_or_default(), limit),
         command => command,

@@ -19,7 +19,7 @@ use crate::{
         layout::{EXTENT, live},
         participants::{self, Identity, LIVENESS, MAX_NUMBER, Name},
     },
-    storage::{Storage, boot},
+    storage::Storage,
     sys::{
         allocate::{allocate, is_no_room},
         barrier, byte_lock, clock,
@@ -235,7 +235,7 @@ fn take_slot(storage: &Storage, number: u64, joining: &Joining<'_>) -> Result<Na
 
 /// Lock words and deadlines of another boot mean nothing; what a disk kept over it is looked at as a whole.
 fn enter_boot(storage: &Storage, me: Name, alone: bool, path: &Path) -> Result<()> {
-    let now = boot().map_err(|error| Error::io("cannot read the boot id", error))?;
+    let now = storage.boot()?;
     let kept = [live::BOOT_ID, live::BOOT_ID + 8].map(|at| storage.memory.load(at, Relaxed));
     if alone {
         fill_holes(storage, path)?;
