@@ -20,7 +20,7 @@ use crate::{
 pub(crate) fn lock(bench: &Bench, report: &mut Report) -> Outcome<()> {
     let (here, there) = (bench.fresh("ours")?, bench.fresh("mutex")?);
     let lock = Ours::open(&here)?.store.lock("deploy")?;
-    let mut ours = repeated(|| Ok(drop(lock.acquire()?)));
+    let mut ours = repeated(|| Ok(lock.acquire().map(drop)?));
     let mut file = Some(File::create(there.join("flock"))?);
     let mut flock = repeated(|| {
         let free = file.take().ok_or("the file was lost by an earlier error")?;
