@@ -11,6 +11,7 @@ use super::{
 };
 
 /// A lock that is held, or a leadership.
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Turn {
     Lock(shmsync::LockGuard),
     Leader(shmsync::Leadership),

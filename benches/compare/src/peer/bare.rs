@@ -23,6 +23,8 @@ struct Page {
     count: AtomicI64,
     message: AtomicU64,
     messages: AtomicU32,
+    turn: AtomicU32,
+    inside: AtomicU32,
 }
 
 pub(crate) struct Bare {
@@ -48,6 +50,30 @@ impl Bare {
     /// How many messages there were.
     pub(crate) fn messages(&self) -> u32 {
         self.page().messages.load(Acquire)
+    }
+
+    /// Sleeps until it is the turn of that one of two.
+    pub(crate) fn await_turn(&self, me: u32) {
+        let page = self.page();
+        loop {
+            let turn = page.turn.load(Acquire);
+            if turn % 2 == me {
+                return;
+            }
+            futex(&page.turn, libc::FUTEX_WAIT, turn);
+        }
+    }
+
+    /// It is the other one's turn.
+    pub(crate) fn pass(&self) {
+        let page = self.page();
+        page.turn.fetch_add(1, Release);
+        futex(&page.turn, libc::FUTEX_WAKE, 1);
+    }
+
+    /// Notes who is in; tells who was before.
+    pub(crate) fn enter(&self, me: u32) -> u32 {
+        self.page().inside.swap(me, Relaxed)
     }
 
     /// Leaves a message and wakes who sleeps.

@@ -11,6 +11,7 @@ mod mmap_sync;
 mod ours;
 mod raw_sync;
 mod redis;
+mod robust_mutex;
 
 pub(crate) use self::{
     bare::Bare,
@@ -23,4 +24,5 @@ pub(crate) use self::{
     ours::Ours,
     raw_sync::RawSync,
     redis::Redis,
+    robust_mutex::RobustMutex,
 };

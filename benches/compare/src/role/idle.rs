@@ -41,7 +41,7 @@ pub(super) fn idle(folder: &Path, _words: &[&str]) -> Outcome<()> {
     Ok(())
 }
 
-fn processor_time() -> Outcome<i64> {
+pub(super) fn processor_time() -> Outcome<i64> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let times = [usage.user_time(), usage.system_time()];
     Ok(times.iter().map(|time| time.tv_sec() * 1_000_000_000 + time.tv_usec() * 1_000).sum())

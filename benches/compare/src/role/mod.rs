@@ -7,6 +7,7 @@ mod parent;
 mod play;
 mod sit;
 mod tail;
+mod turns;
 mod wake;
 mod window;
 

@@ -7,7 +7,7 @@ use std::{
 
 use nix::sys::{prctl::set_pdeathsig, signal::Signal};
 
-use super::{attach, idle, overwrite, sit, tail, wake, window};
+use super::{attach, idle, overwrite, sit, tail, turns, wake, window};
 use crate::failure::{Outcome, fail};
 
 /// The first word of a child's command line.
@@ -28,6 +28,9 @@ pub(crate) fn play(mut arguments: Args) -> Outcome<()> {
         "paced" => idle::paced,
         "sit" => sit::sit,
         "tail" => tail::tail,
+        "hold" => turns::hold,
+        "sleeper" => turns::sleeper,
+        "turns" => turns::turns,
         "wake" => wake::wake,
         "window" => window::window,
         _ => return fail(format!("there is no role {role:?}")),

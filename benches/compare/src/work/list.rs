@@ -1,7 +1,8 @@
 //! All works by name, in the order of the table.
 
 use super::{
-    attach, command, counter, hot, idle, insert, large, memory, scan, tails, transaction, two, typed, values, wake,
+    attach, command, counter, hot, idle, insert, large, lock, memory, scan, tails, transaction, turns, two, typed,
+    values, wake,
 };
 use crate::{bench::Bench, failure::Outcome, report::Report};
 
@@ -16,7 +17,7 @@ const fn work(name: &'static str, what: &'static str, run: fn(&Bench, &mut Repor
     Work { name, what, run }
 }
 
-pub(crate) const ALL: [Work; 24] = [
+pub(crate) const ALL: [Work; 29] = [
     work("get-one", "read 64 bytes, always the same key", values::get_one),
     work("get-1k", "read 64 bytes, keys at random out of 1,000", values::get_1k),
     work("get-1m", "read 64 bytes, keys at random out of 1,000,000", values::get_1m),
@@ -45,4 +46,9 @@ pub(crate) const ALL: [Work; 24] = [
     work("hot-64k", "read 64 KiB that another process overwrites without pause", hot::hot_64k),
     work("scan-1m", "list all of 1,000,000 keys in order; time per key", scan::scan_1m),
     work("tails", "one process reads, one writes, each 1,000,000 times a second: the slowest of them", tails::tails),
+    work("lock", "acquire and release a lock that nobody else wants", lock::lock),
+    work("hand-over", "from one process to another, both of which want one lock all the time", turns::hand_over),
+    work("owner-killed", "from SIGKILL for the owner of a lock until the next one has it", turns::owner_killed),
+    work("lock-sleepers", "processor time per second of 150 processes asleep for one lock", turns::lock_sleepers),
+    work("is-revoked", "ask whether one still leads", lock::is_revoked),
 ];
