@@ -52,7 +52,7 @@ pub(crate) fn command_of(pid: u32, limit: usize) -> String {
 
 fn command_in(folder: &str, limit: usize) -> String {
     // Arguments can be megabytes; the folder of the program is cut off.
-    let line = file::read_start(&format!("/proc/{folder}/cmdline"), limit + 4096).unwrap_or_default();
+    let line = file::read_start(format!("/proc/{folder}/cmdline"), limit + 4096).unwrap_or_default();
     match parse_command(&line, limit) {
         empty if empty.is_empty() => readable(&fs::read(format!("/proc/{folder}/comm")).unwrap_or_default(), limit),
         command => command,
