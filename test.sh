@@ -7,13 +7,15 @@
 #   gcc, libc6-dev   cc and the C library's files: rustc calls them to link, and LMDB is built for the comparison
 #   procps           kill: some tests send signals by it
 #   findutils        xargs: the README shows it, and what it shows is run
+#   make, dash       locks are set and freed from a Makefile and from the plainest shell, too
+#   git              whether the figures in the README are of an earlier commit is asked of it
 #
 # The comparison with others (benches/compare) also measures Redis where redis-server is installed; nothing here needs it.
 #
 # rustfmt, clippy and other targets' libraries are used where the toolchain has them; nothing is fetched from rustup. What
 # was skipped for want of them is told in the last line.
 #
-# Everything takes less than 20 minutes on two cores. CARGO_TARGET_DIR, CARGO_BUILD_JOBS and the like work as usual.
+# Everything takes less than 40 minutes on two cores. CARGO_TARGET_DIR, CARGO_BUILD_JOBS and the like work as usual.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -54,6 +56,9 @@ install_what_is_missing() {
     command -v cc > /dev/null || packages+=(gcc libc6-dev)
     command -v kill > /dev/null && [ -n "$(type -P kill)" ] || packages+=(procps)
     command -v xargs > /dev/null || packages+=(findutils)
+    command -v make > /dev/null || packages+=(make)
+    command -v dash > /dev/null || packages+=(dash)
+    command -v git > /dev/null || packages+=(git)
     if [ "${#packages[@]}" -gt 0 ]; then
         local as_root=()
         [ "$(id -u)" -eq 0 ] || as_root=(sudo)
