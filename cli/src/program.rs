@@ -23,7 +23,7 @@ use nix::{
         signal::{SigSet, Signal, kill},
         signalfd::{SfdFlags, SignalFd, siginfo},
     },
-    unistd::{Pid, getpgid, getpgrp},
+    unistd::{Pid, getpgid, getpgrp, tcgetpgrp},
 };
 use shmsync::Token;
 
@@ -44,6 +44,9 @@ const PASSED: [Signal; 9] = [
     Signal::SIGWINCH,
 ];
 
+/// What terminals send to everybody in the foreground.
+const TYPED: [Signal; 4] = [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGWINCH, Signal::SIGCONT];
+
 /// A program that runs.
 pub(crate) struct Program {
     child: Child,
@@ -62,6 +65,7 @@ impl Program {
         set.add(Signal::SIGCHLD);
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&set, flags).map_err(|error| failed(error.into()))?;
+        let mut owed = noted(&early);
         let child = Command::new(name).args(arguments).env(TOKEN, token.to_string()).spawn();
         drop(carried);
         let child = child.map_err(|error| refused(&name.to_string_lossy(), &error))?;
@@ -71,9 +75,10 @@ impl Program {
             program.tell(Signal::SIGKILL);
             return Err(failed(error.into()).into());
         }
-        for (signal, _) in early.iter().filter(|(_, came)| came.load(Relaxed)) {
-            program.tell(*signal);
-        }
+        // Since then the program was there too: what a terminal sent, it has got by itself.
+        let by_terminal = |signal: &Signal| TYPED.contains(signal) && is_in_foreground();
+        owed.extend(noted(&early).into_iter().filter(|signal| !by_terminal(signal)));
+        owed.into_iter().for_each(|signal| program.tell(signal));
         Ok(program)
     }
 
@@ -159,6 +164,17 @@ impl Program {
     fn tell(&self, signal: Signal) {
         let _ = kill(self.pid(), signal);
     }
+}
+
+/// The signals that came since this was asked last.
+fn noted(early: &[(Signal, Arc<AtomicBool>)]) -> Vec<Signal> {
+    early.iter().filter(|(_, came)| came.swap(false, Relaxed)).map(|(signal, _)| *signal).collect()
+}
+
+/// Whether what is typed at the terminal goes to this process and those it starts.
+fn is_in_foreground() -> bool {
+    let terminal = fs::File::open("/dev/tty");
+    terminal.is_ok_and(|terminal| tcgetpgrp(terminal) == Ok(getpgrp()))
 }
 
 /// From now on signals do not end this process, but are noted. The program has none of this: `exec` makes the default of what

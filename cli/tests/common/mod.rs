@@ -23,6 +23,16 @@ pub(crate) struct World {
     over: Arc<AtomicBool>,
 }
 
+/// Whoever runs tests in the background of a shell, or under nohup, ignores signals for them; what they start would too.
+#[allow(unsafe_code)]
+fn heed_signals() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    for heeded in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGTERM] {
+        // SAFETY: the default needs no handler, and nobody here has set another.
+        unsafe { signal(heeded, SigHandler::SigDfl) }.expect("a signal");
+    }
+}
+
 /// What a command answered.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -33,6 +43,7 @@ pub(crate) struct Answer {
 
 impl World {
     pub(crate) fn new() -> Self {
+        heed_signals();
         let folder = tempfile::Builder::new().prefix("shmsync-cli-").tempdir_in("/dev/shm").expect("a folder");
         let over = Arc::new(AtomicBool::new(false));
         let (watched, name) = (Arc::clone(&over), thread::current().name().unwrap_or("a test").to_owned());
