@@ -33,6 +33,10 @@ use setting::{SETTINGS, Setting};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a defect may stay unseen.
 const HUNT: Duration = Duration::from_secs(180);
+/// The same for what is seen rarely.
+const LONG_HUNT: Duration = Duration::from_secs(1800);
+/// Seconds of the long form.
+const LONG: u64 = 600;
 
 /// What the command line asks for.
 struct Asked {
@@ -50,7 +54,7 @@ impl Asked {
         while let Some(word) = words.next() {
             let mut number = || words.next().and_then(|text| text.parse().ok());
             match word.as_str() {
-                "--long" => asked.seconds = 600,
+                "--long" => asked.seconds = LONG,
                 "--seconds" => asked.seconds = number()?,
                 "--seed" => asked.seed = number()?,
                 "--only" => asked.only = words.next()?,
@@ -88,6 +92,10 @@ pub fn main() -> ExitCode {
             .iter()
             .filter(|broken| broken.defect.contains(&asked.only) || is_any(&asked, broken.setting));
         for broken in wanted {
+            if broken.is_rare && asked.seconds < LONG && asked.only.is_empty() {
+                println!("{}: rarely seen, looked for by --long", broken.defect);
+                continue;
+            }
             find(broken, &mut recorder, &mut dice, &mut tally);
         }
     } else {
@@ -181,7 +189,8 @@ fn show(setting: &Setting, operations: &[Operation]) {
 fn find(broken: &defects::Broken, recorder: &mut Recorder, dice: &mut Dice, tally: &mut Tally) {
     let (start, mut recordings) = (Instant::now(), 0);
     recorder.defect = Some(broken.defect);
-    while start.elapsed() < HUNT {
+    let limit = if broken.is_rare { LONG_HUNT } else { HUNT };
+    while start.elapsed() < limit {
         recordings += 1;
         let recorded = recorder.record(broken.setting, Duration::from_millis(1_500), dice.below(u64::MAX));
         (tally.kills, tally.stops) = (tally.kills + recorded.kills, tally.stops + recorded.stops);
@@ -193,5 +202,5 @@ fn find(broken: &defects::Broken, recorder: &mut Recorder, dice: &mut Dice, tall
         }
     }
     recorder.defect = None;
-    tally.failures.push(format!("{} is not found within {HUNT:?}, {recordings} recordings", broken.defect));
+    tally.failures.push(format!("{} is not found within {limit:?}, {recordings} recordings", broken.defect));
 }
