@@ -154,14 +154,16 @@ impl Process {
     /// Changes several keys at once; `None` removes.
     pub(super) fn transact(&self, changes: &[(&str, Option<u64>)]) {
         let values: Vec<Vec<u8>> = changes.iter().map(|(_, to)| value(to.unwrap_or(0), WORDS)).collect();
-        let changes: Vec<Change<'_>> = changes
+        let mut changes: Vec<Change<'_>> = changes
             .iter()
             .zip(&values)
-            .map(|((name, to), value)| {
+            .enumerate()
+            .map(|(number, ((name, to), value))| {
                 let to = if to.is_some() { To::Value(value, Life::Forever) } else { To::Nothing };
-                Change { key: self.key(name), to }
+                Change { key: self.key(name), to, number }
             })
             .collect();
+        changes.sort_by_key(|change| change.key.shard);
         let shards = changes.iter().fold(0, |shards, change| shards | 1 << change.key.shard);
         let locks = self.storage.lock_shards(self.me, shards).expect("locks are given within their bound");
         self.storage.transact(&locks, &changes).expect("there is room");
