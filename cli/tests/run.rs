@@ -104,7 +104,8 @@ fn a_signal_of_the_terminal_is_not_passed_on_twice() {
         return;
     }
     // Both are in the foreground of a terminal; its ^C goes to each of them.
-    let program = "trap 'echo caught >> caught' INT; echo ready > ready; while test -e ready && ! test -e stop; do :; done";
+    let program =
+        "trap 'echo caught >> caught' INT; echo ready > ready; while test -e ready && ! test -e stop; do :; done";
     let script = format!("shmsync lock run n -- sh -c \"{program}\"");
     let mut command = world.shell("dash", "exec script -q -e -c \"$RUN\" /dev/null");
     command.env("RUN", script).env("SHELL", "/bin/dash");
