@@ -69,7 +69,10 @@ pub mod driver;
 mod error;
 mod store;
 
-#[cfg(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable)))]
+#[cfg_attr(
+    not(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable))),
+    allow(dead_code, reason = "most lines of defence are those of regions")
+)]
 mod broken;
 #[cfg(all(loom, test))]
 mod models;
