@@ -59,7 +59,7 @@ impl Toy {
 
 impl Driver for Toy {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "toy", shared: false, orphans: false, gate: false }
+        Capabilities::least("toy")
     }
 
     fn get(&self, _: &Access, space: Space, key: &str, into: &mut Vec<u8>) -> Result<Option<Revision>> {

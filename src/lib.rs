@@ -41,7 +41,7 @@
 //! | errors and what to do about each | [`ErrorKind`], [the table](_documentation::errors) |
 //! | looking after a store | [`Sync::stats`], [`Sync::participants`], [`Sync::verify`], [`Sync::flush`] |
 //! | a driver of one's own | [`driver`], and `conformance` with that feature |
-//! | how it works | [design](_documentation::design), [format](_documentation::format), [coordination](_documentation::coordination) |
+//! | how it works | [design](_documentation::design), [format](_documentation::format), [coordination](_documentation::coordination), [drivers](_documentation::drivers) |
 //!
 //! # Crash safety
 //!
@@ -51,15 +51,17 @@
 //! # Platforms
 //!
 //! Shared memory needs 64-bit Linux; from 5.16 on waiting is woken fastest (`futex_waitv`). Elsewhere the crate
-//! compiles, `memory:` works, and names of shared memory give [`Unsupported`](ErrorKind::Unsupported).
+//! compiles, `memory:` and `etcd://` work, and names of shared memory give [`Unsupported`](ErrorKind::Unsupported).
 //!
 //! # Features
 //!
 //! - `tracing`: emits events for rare moments (targets `shmsync::recover`, `shmsync::owner_died`, `shmsync::grow`,
 //!   `shmsync::full`, `shmsync::attach`).
 //! - `conformance`: the suite that every driver must pass, for authors of drivers.
+//! - `etcd`: names `etcd://…`, see [drivers](_documentation::drivers). Needs `protoc` to build (Debian:
+//!   protobuf-compiler, libprotobuf-dev), as its client does, and has a thread with a runtime of its own inside.
 //!
-//! None is on by default, and none needs an async runtime.
+//! None is on by default, and none asks its user for an async runtime.
 #![deny(unsafe_code)]
 
 #[cfg(feature = "conformance")]
@@ -101,6 +103,9 @@ pub mod _documentation {
 
     #[doc = include_str!("../docs/coordination.md")]
     pub mod coordination {}
+
+    #[doc = include_str!("../docs/drivers.md")]
+    pub mod drivers {}
 
     #[doc = include_str!("../docs/errors.md")]
     pub mod errors {}

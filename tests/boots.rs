@@ -131,15 +131,24 @@ fn attack_25_killed_while_it_puts_a_store_of_another_boot_in_order_it_loses_noth
     assert_sound(&store);
 }
 
-/// Attack 38: a store that was full is opened in another boot although there is no room for anything.
+/// Attack 38: a store that was full is opened in another boot although there is no room for anything. Its index takes whole
+/// extents, or is one block among others.
 #[test]
 fn attack_38_a_full_store_of_another_boot_opens() {
+    open_full_in_another_boot(&[5]);
+    open_full_in_another_boot(&[8000, 380]);
+}
+
+/// Fills a store with values of these sizes, one after the other.
+fn open_full_in_another_boot(sizes: &[usize]) {
     let place = Place::on_disk();
     let full = || Sync::options().capacity(256 << 10).open(place.path()).unwrap();
     let store = full();
     let mut count = 0;
-    while store.set(&key(count), &count).is_ok() {
-        count += 1;
+    for len in sizes {
+        while store.set_bytes(&key(count), &vec![1; *len]).is_ok() {
+            count += 1;
+        }
     }
     drop(store);
     // Also where an index has lost its place in the table of extents and has to be made anew.
@@ -153,7 +162,7 @@ fn attack_38_a_full_store_of_another_boot_opens() {
             file.write_all_at(&[0; 4], map.table_at + offset / PAGE * 4).unwrap();
         }
         let store = full();
-        assert_eq!(store.len().unwrap() as u64, count, "homeless: {homeless}");
+        assert_eq!(store.len().unwrap() as u64, count, "{sizes:?}, homeless: {homeless}");
         assert_sound(&store);
     }
 }

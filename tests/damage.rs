@@ -45,6 +45,13 @@ fn scribble(path: &Path, words: &[(u64, u64)]) {
     words.iter().for_each(|(at, word)| file.write_all_at(&word.to_ne_bytes(), *at).unwrap());
 }
 
+/// A lock word that names a participant of the image who lives.
+fn held_by_the_living(image: &[u8]) -> u64 {
+    let at = |slot| PARTICIPANTS + slot * PARTICIPANT;
+    let slot = (0..4).find(|slot| word(image, at(*slot)) as u32 == 1).unwrap();
+    (slot + 1) | (word(image, at(slot)) >> 32) << 13
+}
+
 /// The result is `Corrupt`, and came soon.
 #[track_caller]
 fn assert_corrupt_soon<T>(run: impl FnOnce() -> Result<T, Error>) {
@@ -255,12 +262,11 @@ fn attack_4_a_lock_word_that_names_the_living_is_locked_within_the_limit() {
     let (shard, ..) = first_slot(&image);
     let store = options().open(place.path()).unwrap();
     let image = fs::read(place.path()).unwrap();
-    let slot = (0..4).find(|slot| word(&image, PARTICIPANTS + slot * PARTICIPANT) as u32 == 1).unwrap();
-    let generation = word(&image, PARTICIPANTS + slot * PARTICIPANT) >> 32;
     let damaged = word(&image, shard) >> 32 << 32;
-    scribble(&place.path(), &[(shard, damaged | (slot + 1) | generation << 13)]);
+    scribble(&place.path(), &[(shard, damaged | held_by_the_living(&image))]);
     let start = Instant::now();
     assert_kind(store.exclusive_timeout(Duration::from_millis(200)), ErrorKind::Locked, "in the middle of a change");
+    assert!(store.try_exclusive().unwrap().is_none(), "whoever only tries is told to come later");
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     assert_kind(store.set("a", &1), ErrorKind::Locked, "in the middle of a change");
     let time = start.elapsed();
@@ -269,6 +275,71 @@ fn attack_4_a_lock_word_that_names_the_living_is_locked_within_the_limit() {
     assert_eq!(store.get::<u64>("a").unwrap(), None, "nothing was changed");
     scribble(&place.path(), &[(shard, damaged)]);
     store.set("a", &1).unwrap();
+    assert_sound(&store);
+}
+
+/// Locks of which each is given back soon are waited for together no longer than one.
+#[test]
+fn several_locks_are_waited_for_no_longer_than_one() {
+    let place = Place::new();
+    let store = options().capacity(16 << 20).open(place.path()).unwrap();
+    (0..200).for_each(|number| assert!(store.set(&key(number), &number).is_ok()));
+    let image = fs::read(place.path()).unwrap();
+    let map = Map::of(&image);
+    let owner = held_by_the_living(&image);
+    let free: Vec<(u64, u64)> =
+        (0..map.shards).map(|shard| (map.shard(shard), word(&image, map.shard(shard)))).collect();
+    let held: Vec<(u64, u64)> = free.iter().map(|(at, word)| (*at, word >> 32 << 32 | owner)).collect();
+    assert_eq!(free.len(), 16);
+    type Run<'a> = &'a (dyn Fn() -> Result<(), Error> + core::marker::Sync);
+    let time_until_locked = |pause: Duration, run: Run<'_>| {
+        scribble(&place.path(), &held);
+        let start = Instant::now();
+        thread::scope(|scope| {
+            let locked = scope.spawn(|| {
+                assert_kind(run(), ErrorKind::Locked, "in the middle of a change");
+                start.elapsed()
+            });
+            free.iter().for_each(|lock| {
+                thread::sleep(pause);
+                scribble(&place.path(), &[*lock]);
+            });
+            locked.join().unwrap()
+        })
+    };
+    let limit = Duration::from_millis(200);
+    let time = time_until_locked(Duration::from_millis(80), &|| store.exclusive_timeout(limit).map(drop));
+    assert!(time < Duration::from_millis(800), "{time:?}");
+    let change_all = || store.transaction(|all| (0..200).try_for_each(|number| all.set(&key(number), &0)));
+    let time = time_until_locked(Duration::from_millis(500), &|| change_all().map(drop));
+    assert!((4..7).contains(&time.as_secs()), "{time:?}");
+    change_all().unwrap();
+    assert_sound(&store);
+}
+
+/// Who has waited for a shard's lock, and then needs that of the extents too, waits for it only as long as is left.
+#[test]
+fn a_lock_within_a_lock_is_waited_for_no_longer_than_one() {
+    const SPACE_LOCK: u64 = 4096;
+    let place = Place::new();
+    let before = image(&place);
+    let (shard, ..) = first_slot(&before);
+    let store = options().open(place.path()).unwrap();
+    let image = fs::read(place.path()).unwrap();
+    let owner = held_by_the_living(&image);
+    let [free, space_free] = [shard, SPACE_LOCK].map(|at| word(&image, at));
+    scribble(&place.path(), &[(shard, free >> 32 << 32 | owner), (SPACE_LOCK, space_free >> 32 << 32 | owner)]);
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let set = scope.spawn(|| store.set_bytes("of a class that has no room yet", &[1; 2000]));
+        thread::sleep(Duration::from_secs(3));
+        scribble(&place.path(), &[(shard, free)]);
+        assert_kind(set.join().unwrap(), ErrorKind::Locked, "in the middle of a change");
+    });
+    let time = start.elapsed();
+    assert!((4..7).contains(&time.as_secs()), "{time:?}");
+    scribble(&place.path(), &[(SPACE_LOCK, space_free)]);
+    store.set_bytes("of a class that has no room yet", &[1; 2000]).unwrap();
     assert_sound(&store);
 }
 
@@ -307,7 +378,7 @@ fn attack_23_a_mark_without_a_transaction_is_damage_for_writers_too() {
     let key = key_of(&image, slot);
     // An entry of a prepared transaction in a record's value, and its home's word.
     let free = Map::of(&image).data_at + 15 * 4096;
-    let (tag, mark) = (5 << 6, (slot >> 36 << 36) | (1 << 34) | (free / 16));
+    let (tag, mark) = (5 << 6, (slot >> 36 << 36) | (1 << 34) | (free / 8));
     scribble(&place.path(), &[(free, at), (free + 8, slot), (free + 16, slot), (free + 24, tag)]);
     scribble(&place.path(), &[(shard + 80, 5 << 2 | 1), (at, mark)]);
     let store = options().open(place.path()).unwrap();

@@ -8,7 +8,7 @@ use std::{path::Path, time::Duration};
 use common::{Child, LONG, Place, hear, options, say, until};
 use shmsync::{ErrorKind, LockState, Sync};
 
-roles!(hold);
+roles!(hold, list_descriptors);
 
 /// Holds the lock `k` until told.
 fn hold(arguments: &[String]) {
@@ -107,4 +107,37 @@ fn a_descriptor_tells_of_changes() {
     assert!(is_readable(&ready, LONG));
     let kinds: Vec<_> = watch.by_ref().map(|change| change.map(drop).map_err(|error| error.kind())).collect();
     assert_eq!(kinds.last(), Some(&Err(ErrorKind::Gone)), "{kinds:?}");
+}
+
+/// The descriptors that this process has, and what they are.
+fn descriptors() -> std::collections::BTreeMap<String, std::path::PathBuf> {
+    let entries = std::fs::read_dir("/proc/self/fd").expect("what the system knows of this process").flatten();
+    let known = entries
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, std::fs::read_link(entry.path()).ok()?)));
+    // Without the folder that is being listed.
+    known.filter(|(_, what)| !what.starts_with("/proc")).collect()
+}
+
+/// Opens the store, and says which descriptors are new.
+fn list_descriptors(arguments: &[String]) {
+    let before = descriptors();
+    let store = options().open(Path::new(&arguments[0])).expect("a store");
+    store.set("k", &1).unwrap();
+    let _held = store.lock("k").unwrap().acquire().unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let new = descriptors().into_iter().filter(|descriptor| !before.contains_key(&descriptor.0));
+    say(new.map(|(_, what)| what.display().to_string()).collect::<Vec<_>>().join(" "));
+    hear();
+}
+
+/// Closing some kinds of descriptors (inotify) takes the kernel up to 25 ms, which every process would pay at its end.
+#[test]
+fn a_store_has_no_descriptors_but_of_its_file() {
+    let place = Place::new();
+    let mut child = Child::on(&place, "list_descriptors", &[]);
+    let answer = child.answer().expect("an answer");
+    let new: Vec<&str> = answer.split(' ').collect();
+    let path = place.path().to_str().unwrap().to_owned();
+    assert!(!new.is_empty() && new.iter().all(|what| *what == path), "{new:?}");
+    child.tell("end");
 }

@@ -186,6 +186,7 @@ mod from_the_page {
     use std::collections::BTreeMap;
 
     use rapidhash::v3::{RapidSecrets, rapidhash_v3, rapidhash_v3_seeded};
+    use twox_hash::XxHash3_64;
 
     struct Region<'a>(&'a [u8]);
 
@@ -202,6 +203,13 @@ mod from_the_page {
     /// Bits `low..=high` of a word.
     fn bits(word: u64, low: u32, high: u32) -> u64 {
         word << (63 - high) >> (63 - high + low)
+    }
+
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+    fn folded(a: u64, b: u64) -> u64 {
+        let product = u128::from(a) * u128::from(b);
+        product as u64 ^ (product >> 64) as u64
     }
 
     fn up(offset: u64) -> u64 {
@@ -234,7 +242,7 @@ mod from_the_page {
             let mut used = 0;
             let mut mortals = 0;
             let root = region.u64(1024 + shard as usize * 16);
-            let (table, slots) = (bits(root, 0, 33) * 16, 1u64 << bits(root, 34, 39));
+            let (table, slots) = (bits(root, 0, 33) * 8, 1u64 << bits(root, 34, 39));
             assert!(table >= data_at && slots >= 64);
             for number in 0..slots {
                 let slot = region.u64((table + number * 8) as usize);
@@ -245,7 +253,7 @@ mod from_the_page {
                 }
                 assert_eq!(bits(slot, 34, 34), 0, "no transaction is under way");
                 records += 1;
-                let offset = (bits(slot, 0, 33) * 16) as usize;
+                let offset = (bits(slot, 0, 33) * 8) as usize;
                 check_place(&region, table_at, shard, offset);
                 let (version, shape) = (region.u64(offset), region.u64(offset + 8));
                 assert!(version & 63 == shard && version >> 6 <= clock);
@@ -256,12 +264,13 @@ mod from_the_page {
                 let key_at = offset + if lifetime == 0 { 24 } else { 40 };
                 let value_at = key_at + key_len.next_multiple_of(8);
                 let (key, value) = (&file[key_at..key_at + key_len], &file[value_at..value_at + value_len]);
-                let mut summed = (rapidhash_v3(value) ^ rapidhash_v3(key).rotate_left(32)).to_ne_bytes().to_vec();
-                summed.extend_from_slice(&file[offset..offset + 16]);
-                summed.extend_from_slice(&file[offset + 24..key_at]);
-                summed.resize(40, 0);
-                assert_eq!(region.u64(offset + 16), rapidhash_v3(&summed));
                 let hash = rapidhash_v3_seeded(key, &secrets);
+                let value_hash = if value_len < 4096 { rapidhash_v3(value) } else { XxHash3_64::oneshot(value) };
+                let mut sum = folded(value_hash ^ hash.rotate_left(32) ^ version, shape ^ ODD);
+                if lifetime != 0 {
+                    sum = folded(sum ^ region.u64(offset + 24), region.u64(offset + 32) ^ ODD);
+                }
+                assert_eq!(region.u64(offset + 16), sum);
                 assert_eq!((bits(hash, 58, 63) & (shards - 1), bits(hash, 30, 57)), (shard, bits(slot, 36, 63)));
                 check_row(&region, table, slots, bits(hash, 30, 57), number);
                 if lifetime == 0 {
@@ -303,7 +312,15 @@ mod from_the_page {
     }
 
     fn sizes() -> Vec<usize> {
-        let steps = [(32, 256, 16), (288, 512, 32), (576, 1024, 64), (1152, 2048, 128), (2304, 4096, 256)];
+        let steps = [
+            (32, 64, 16),
+            (72, 128, 8),
+            (144, 256, 16),
+            (288, 512, 32),
+            (576, 1024, 64),
+            (1152, 2048, 128),
+            (2304, 4096, 256),
+        ];
         steps.into_iter().flat_map(|(from, to, step)| (from..=to).step_by(step)).collect()
     }
 }

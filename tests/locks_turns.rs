@@ -1,4 +1,4 @@
-//! Eight processes that want one lock all the time get their turns in order.
+//! Processes that want one lock all the time get their turns in order.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -7,6 +7,7 @@ use std::{
     fs::OpenOptions,
     io::{Read, Write},
     path::Path,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
@@ -84,4 +85,39 @@ fn eight_processes_get_as_many_turns_each() {
     println!("turns: {counts:?}");
     let (most, least) = (counts.iter().max().unwrap(), counts.iter().min().unwrap());
     assert!(*least > 20 && most * 2 <= least * 3, "turns are not even: {counts:?}");
+}
+
+/// Who takes and releases without a pause leaves no moment in which the lock could be looked at and then taken.
+#[test]
+fn who_asks_is_not_overtaken_for_long_by_one_who_never_pauses() {
+    let place = Place::new();
+    let store = place.open();
+    let (turns, over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let mut overtaken: Vec<u64> = thread::scope(|scope| {
+        scope.spawn(|| {
+            let lock = store.lock("k").unwrap();
+            while !over.load(Relaxed) {
+                drop(lock.acquire().unwrap());
+                turns.fetch_add(1, Relaxed);
+            }
+        });
+        let lock = store.lock("k").unwrap();
+        let ask = |_| {
+            common::until("it goes on", {
+                let seen = turns.load(Relaxed);
+                let turns = &turns;
+                move || turns.load(Relaxed) > seen
+            });
+            let asked = turns.load(Relaxed);
+            drop(lock.acquire().unwrap());
+            turns.load(Relaxed) - asked
+        };
+        let overtaken = (0..300).map(ask).collect();
+        over.store(true, Relaxed);
+        overtaken
+    });
+    overtaken.sort_unstable();
+    println!("overtaken: {:?}", [0, 75, 150, 225, 285, 299].map(|at| overtaken[at]));
+    // Whoever is not running just then cannot ask, so the worst say nothing.
+    assert!(overtaken[150] <= 30, "half of the time it was overtaken by more than {}", overtaken[150]);
 }

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, sync::LazyLock, time::Duration};
 
-use clap::{ArgAction, Args, CommandFactory, Parser, error::ErrorKind};
+use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
 use crate::{duration, size, verb::Verb};
 
@@ -68,6 +68,25 @@ pub(crate) struct Globals {
     pub(crate) allow_network_fs: bool,
 }
 
+impl Cli {
+    /// Reads the command line.
+    ///
+    /// clap copies the flags of every verb into each of them, which takes longer than most verbs do. So only the verb that seems
+    /// to be asked for is there at first; whatever is then wrong, or wants to be helped, is read again with all of them.
+    pub(crate) fn read(words: &[OsString]) -> Result<Self, clap::Error> {
+        let verbs = Verb::augment_subcommands(Command::new("verbs"));
+        let verb = words.iter().skip(1).find_map(|word| verbs.find_subcommand(word));
+        let matched = verb.and_then(|verb| {
+            let command = Command::new("shmsync").subcommand_required(true).subcommand(verb.clone());
+            Globals::augment_args(command).try_get_matches_from(words).ok()
+        });
+        match matched {
+            Some(matched) => Self::from_arg_matches(&matched),
+            None => Self::try_parse_from(words),
+        }
+    }
+}
+
 /// A one-line form of what clap has to say about a wrong command line.
 pub(crate) fn one_line(error: &clap::Error) -> String {
     if matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand) {
@@ -130,6 +149,31 @@ mod tests {
         for words in [["--store", "s", "get", "k"], ["get", "--store", "s", "k"], ["get", "k", "--store", "s"]] {
             let cli = Cli::try_parse_from([&["shmsync"][..], &words].concat()).expect("accepted");
             assert_eq!(cli.globals.store, Some("s".into()));
+        }
+    }
+
+    #[test]
+    fn a_verb_is_known_whatever_else_is_called_like_one() {
+        type Case<'a> = (&'a [&'a str], fn(&Verb) -> bool);
+        let cases: [Case<'_>; 5] = [
+            (&["--store", "get", "set", "k", "1"], |verb| matches!(verb, Verb::Set(_))),
+            (&["--label=set", "get", "k", "--store", "get"], |verb| matches!(verb, Verb::Get(_))),
+            (&["--label", "lock", "rm", "set"], |verb| matches!(verb, Verb::Remove(_))),
+            (&["ls", "keys"], |verb| matches!(verb, Verb::Keys(_))),
+            (&["get", "set", "--store", "get"], |verb| matches!(verb, Verb::Get(_))),
+        ];
+        for (words, is_meant) in cases {
+            let words: Vec<OsString> = ["shmsync"].iter().chain(words).map(OsString::from).collect();
+            let cli = Cli::read(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+            assert!(is_meant(&cli.verb), "{words:?}");
+            assert_eq!(cli.globals.store.is_some(), words.contains(&"--store".into()), "{words:?}");
+        }
+        for words in
+            [&["shmsync"][..], &["shmsync", "get"], &["shmsync", "--store", "get"], &["shmsync", "get", "--help"]]
+        {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            let (told, whole) = (Cli::read(&words).err(), Cli::try_parse_from(&words).err());
+            assert_eq!(told.map(|error| error.to_string()), whole.map(|error| error.to_string()));
         }
     }
 

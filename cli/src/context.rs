@@ -1,6 +1,9 @@
 //! What every verb works with: settings, the store, standard output.
 
-use std::{ffi::OsString, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    time::Duration,
+};
 
 use shmsync::{ErrorKind, Options, Sync};
 
@@ -50,7 +53,7 @@ impl Context {
 
     /// The store's name for messages.
     pub(crate) fn store_name(&self) -> String {
-        self.store.to_string_lossy().into_owned()
+        shmsync::driver::without_password(&self.store.to_string_lossy())
     }
 
     /// Says on standard error what is done, if asked to.
@@ -108,6 +111,12 @@ impl Context {
         Ok(self.inside(self.options().open(&self.store)?))
     }
 
+    /// The store for one change, created where there is none. Starting the thread that tells of this process's death would
+    /// take longer than the change.
+    pub(crate) fn open_briefly(&self) -> Result<Sync, Failure> {
+        Ok(self.inside(self.options().liveness_thread(false).open(&self.store)?))
+    }
+
     /// The store for changing what is there; `None` where there is none.
     pub(crate) fn open_existing(&self) -> Result<Option<Sync>, Failure> {
         match self.options().create(false).open(&self.store) {
@@ -134,6 +143,16 @@ impl Context {
     pub(crate) fn open_present(&self, read_only: bool) -> Result<Sync, Failure> {
         let store = self.options().create(false).read_only(read_only).open(&self.store);
         Ok(self.inside(store.map_err(missing)?))
+    }
+
+    /// Another store than that of the flags, for verbs that make no sense without it; only to read.
+    pub(crate) fn open_source(&self, name: &OsStr) -> Result<Sync, Failure> {
+        Ok(self.inside(self.options().create(false).read_only(true).open(name).map_err(missing)?))
+    }
+
+    /// Another store than that of the flags, created where there is none.
+    pub(crate) fn open_target(&self, name: &OsStr) -> Result<Sync, Failure> {
+        Ok(self.inside(self.options().open(name)?))
     }
 
     /// Removes the store, even one that is too damaged to be opened.

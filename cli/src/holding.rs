@@ -5,7 +5,13 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 use shmsync::{Lifetime, LockInfo, Owner};
 
-use crate::{duration::spoken, moment::utc};
+use crate::{
+    context::Context,
+    duration::spoken,
+    failure::{Answer, Outcome},
+    moment::utc,
+    output::table,
+};
 
 /// One who holds a lock; or nobody, where there are only those who wait.
 pub(crate) struct Holding<'a> {
@@ -13,8 +19,38 @@ pub(crate) struct Holding<'a> {
     pub(crate) owner: Option<&'a Owner>,
 }
 
+/// How holdings are listed, on a terminal and as JSON.
+pub(crate) struct Listing {
+    /// What is said where there is none.
+    pub(crate) nothing: &'static str,
+    /// Headings of `row`.
+    pub(crate) heading: &'static [&'static str],
+    /// The cells before those that all listings have.
+    pub(crate) row: fn(&Holding<'_>) -> Vec<String>,
+    pub(crate) json: fn(&Holding<'_>) -> Json,
+}
+
+impl Listing {
+    pub(crate) fn show(&self, locks: &[LockInfo], context: &Context) -> Answer {
+        let holdings = holdings(locks);
+        if context.json() {
+            context.out.json(&holdings.iter().map(self.json).collect())?;
+            return Ok(Outcome::Yes);
+        }
+        if holdings.is_empty() {
+            context.say(|| format!("{} in store {:?}", self.nothing, context.store_name()));
+            return Ok(Outcome::Yes);
+        }
+        let row = |holding: &Holding<'_>| [(self.row)(holding), holding.cells()].concat();
+        let rows: Vec<Vec<String>> = holdings.iter().map(row).collect();
+        let heading = [self.heading, &COLUMNS].concat();
+        table(&heading, &rows).iter().try_for_each(|line| context.out.line(line))?;
+        Ok(Outcome::Yes)
+    }
+}
+
 /// A holding each; a lock that is shared has several.
-pub(crate) fn holdings(locks: &[LockInfo]) -> Vec<Holding<'_>> {
+fn holdings(locks: &[LockInfo]) -> Vec<Holding<'_>> {
     locks.iter().flat_map(holdings_of).collect()
 }
 
@@ -35,22 +71,22 @@ impl Holding<'_> {
         }
     }
 
-    /// What `lock status --json` and `leader status --json` have in common.
-    pub(crate) fn json(&self) -> Json {
+    /// An object with what all listings have, and how many wait, under that name.
+    pub(crate) fn json(&self, mut object: Json, waiters: &str) -> Json {
         let owner = self.owner;
-        json!({
-            "state": self.state(),
-            "owner": owner.map(owner_json),
-            "token": owner.map(|owner| owner.token.to_string()),
-            "since": owner.map(|owner| utc(owner.since)),
-            "age_s": owner.map(|owner| seconds(owner.age())),
-            "lifetime": owner.map(|owner| lifetime(owner.lifetime)),
-            "expires_in_s": owner.and_then(|owner| owner.expires_in).map(seconds),
-        })
+        object["state"] = self.state().into();
+        object["owner"] = owner.map(owner_json).into();
+        object["token"] = owner.map(|owner| owner.token.to_string()).into();
+        object["since"] = owner.map(|owner| utc(owner.since)).into();
+        object["age_s"] = owner.map(|owner| seconds(owner.age())).into();
+        object["lifetime"] = owner.map(|owner| lifetime(owner.lifetime)).into();
+        object["expires_in_s"] = owner.and_then(|owner| owner.expires_in).map(seconds).into();
+        object[waiters] = self.lock.waiters.len().into();
+        object
     }
 
     /// The cells that tables of locks and of leaders have in common; [`COLUMNS`].
-    pub(crate) fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<String> {
         let Some(owner) = self.owner else { return vec![String::new(); COLUMNS.len()] };
         let left = owner.expires_in.map(|left| format!(", {} left", spoken(left)));
         vec![
@@ -66,7 +102,7 @@ impl Holding<'_> {
 }
 
 /// Headings of [`Holding::cells`].
-pub(crate) const COLUMNS: [&str; 7] = ["PID", "HOST", "LABEL", "SINCE", "AGE", "LIFETIME", "COMMAND"];
+const COLUMNS: [&str; 7] = ["PID", "HOST", "LABEL", "SINCE", "AGE", "LIFETIME", "COMMAND"];
 
 pub(crate) fn owner_json(owner: &Owner) -> Json {
     let Owner { pid, host, label, command, .. } = owner;

@@ -14,12 +14,11 @@ mod output;
 mod owner;
 mod program;
 mod size;
+mod steps;
 mod turn;
 mod verb;
 
 use std::{env, process::ExitCode};
-
-use clap::Parser;
 
 use crate::{
     args::Cli,
@@ -42,9 +41,10 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Answer {
-    let (is_runner, answer) = match Cli::try_parse() {
+    let words: Vec<_> = env::args_os().collect();
+    let (is_runner, answer) = match Cli::read(&words) {
         Ok(cli) => (cli.verb.runs_a_program(), act(cli)),
-        Err(error) => (args::names_a_runner(env::args_os().skip(1)), explain(&error)),
+        Err(error) => (args::names_a_runner(words.into_iter().skip(1)), explain(&error)),
     };
     if is_runner { answer.map_err(Failure::of_runner) } else { answer }
 }

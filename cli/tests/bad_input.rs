@@ -111,14 +111,22 @@ fn cases() -> Vec<(&'static str, Vec<&'static str>)> {
             cases.push((path, vec!["--store", path, "get", "k"]));
         }
     }
-    for store in ["/dev/null", "/dev/zero", "/proc/self/status", "etcd://", "", ".", "x/", "sp\u{0007}am"] {
+    for store in ["/dev/null", "/dev/zero", "/proc/self/status", "", ".", "x/", "sp\u{0007}am"] {
         let named = if store.contains('\u{0007}') { "am" } else { store };
         cases.push((named, vec!["--store", store, "set", "k", "1"]));
     }
+    for (subject, mut args) in about_values().into_iter().chain(about_locks()) {
+        if !args.contains(&"--store") {
+            args.extend(["--store", "./sound"]);
+        }
+        cases.push((subject, args));
+    }
+    cases
+}
+
+fn about_values() -> Vec<(&'static str, Vec<&'static str>)> {
     let long = String::leak("k".repeat(65_537));
-    let name = String::leak("n".repeat(256));
-    let sound = "./sound";
-    let more = [
+    vec![
         ("key", vec!["set", "", "1"]),
         ("key", vec!["get", ""]),
         ("kkkkkkkkkk", vec!["set", long, "1"]),
@@ -157,6 +165,15 @@ fn cases() -> Vec<(&'static str, Vec<&'static str>)> {
         ("--workers", vec!["demo", "--workers", "0"]),
         ("--namespace", vec!["demo", "--namespace", "x"]),
         ("memory:", vec!["demo", "--store", "memory:x"]),
+        ("--frob", vec!["get", "k", "--frob"]),
+        ("get2", vec!["get2"]),
+        ("verb", vec![]),
+    ]
+}
+
+fn about_locks() -> Vec<(&'static str, Vec<&'static str>)> {
+    let name = String::leak("n".repeat(256));
+    vec![
         ("lock", vec!["lock", "set", "", "--store", "./fresh"]),
         ("lock", vec!["lock", "set", "be\u{7}ll", "--store", "./fresh"]),
         ("nnnnnnnnnn", vec!["lock", "set", name, "--store", "./fresh"]),
@@ -173,17 +190,7 @@ fn cases() -> Vec<(&'static str, Vec<&'static str>)> {
         ("sett", vec!["lock", "sett", "n"]),
         ("./other", vec!["lock", "set", "n", "--store", "./other"]),
         ("./damaged", vec!["lock", "status", "--store", "./damaged"]),
-        ("--frob", vec!["get", "k", "--frob"]),
-        ("get2", vec!["get2"]),
-        ("verb", vec![]),
-    ];
-    for (subject, mut args) in more {
-        if !args.contains(&"--store") {
-            args.extend(["--store", sound]);
-        }
-        cases.push((subject, args));
-    }
-    cases
+    ]
 }
 
 #[test]
@@ -270,6 +277,15 @@ fn wrong_settings_name_where_they_come_from() {
         let answer = answer(command);
         assert!(answer.code == 2 && answer.err.contains(subject) && answer.err.lines().count() == 1, "{answer:?}");
     }
+}
+
+/// What is wrong depends on what was built.
+#[test]
+fn a_cluster_without_an_address_is_told_what_is_missing() {
+    let world = World::new();
+    let answer = answer(world.bare(&["set", "k", "1", "--store", "etcd://"]));
+    let next = if cfg!(feature = "etcd") { "/PREFIX" } else { "feature" };
+    assert!(answer.code == 2 && answer.err.contains(next) && answer.err.lines().count() == 1, "{answer:?}");
 }
 
 fn compare(snapshot: &str) {

@@ -2,7 +2,11 @@
 
 mod common;
 
-use std::{fs, os::unix::fs as unix_fs, os::unix::process::CommandExt, process::Stdio};
+use std::{
+    fs,
+    os::unix::{fs as unix_fs, process::CommandExt},
+    process::{Command, Stdio},
+};
 
 use common::{World, answer, eventually, json};
 
@@ -126,8 +130,10 @@ fn unreadable_files_are_named_and_the_rest_is_read() {
     if fs::read(&secret).is_ok() {
         // This is root, who may read everything: let nobody run it.
         let program = world.path("shmsync");
-        fs::copy(env!("CARGO_BIN_EXE_shmsync"), &program).expect("copied");
-        command = std::process::Command::new(program);
+        // By another process: what another test starts just now would inherit our descriptor and keep the copy busy.
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_shmsync")).arg(&program).status();
+        assert!(copied.expect("cp").success());
+        command = Command::new(program);
         command.args(["--store", &world.store(), "demo", "input"]).env_clear().current_dir(world.folder()).uid(65_534);
         unix_fs::chown(world.folder(), Some(65_534), None).expect("given away");
     }

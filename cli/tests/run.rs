@@ -199,3 +199,47 @@ fn a_lock_that_was_forced_while_the_program_ran_is_told() {
     let answer = common::answer(world.shell("dash", script));
     says(&answer, 0, "lock \"n\": it was lost");
 }
+
+/// A program that says its pid and then stays.
+fn stays(world: &World, flags: &[&str]) -> (common::Background, String) {
+    let script = "echo $$; exec sleep 1000";
+    let mut run = world.start(&[&["lock", "run", "n"], flags, &["--", "sh", "-c", script]].concat());
+    let pid = run.line();
+    (run, pid)
+}
+
+#[test]
+fn a_program_whose_lock_is_lost_is_stopped() {
+    let world = World::new();
+    let (run, pid) = stays(&world, &[]);
+    world.yes(&["lock", "free", "n", "--force", "--strict"]);
+    says(&run.end(), 1, "which was stopped");
+    assert!(!is_alive(&pid));
+    let (run, _) = stays(&world, &["-E", "75"]);
+    world.yes(&["destroy"]);
+    assert_eq!(run.end().code, 75);
+}
+
+#[test]
+fn a_program_that_does_not_end_when_its_lock_is_lost_is_killed() {
+    let world = World::new();
+    let script = "trap '' TERM; echo $$; while :; do sleep 1; done";
+    let mut run = world.start(&["lock", "run", "n", "--grace", "100ms", "--", "sh", "-c", script]);
+    let pid = run.line();
+    world.yes(&["lock", "free", "n", "--force", "--strict"]);
+    says(&run.end(), 1, "which was stopped");
+    eventually("it is dead", || !is_alive(&pid));
+}
+
+#[test]
+fn a_program_may_go_on_without_its_lock() {
+    let world = World::new();
+    let script = "echo begun; read line; exit 7";
+    let mut run = background(world.command(&["lock", "run", "n", "--keep-running", "--", "sh", "-c", script]));
+    assert_eq!(run.line(), "begun");
+    world.yes(&["lock", "free", "n", "--force", "--strict"]);
+    // Longer than it would take to notice.
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    std::io::Write::write_all(run.input(), b"end\n").expect("it reads");
+    says(&run.end(), 7, "went on to its end");
+}

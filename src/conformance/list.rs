@@ -3,7 +3,13 @@
 use std::fmt;
 
 use super::Outcome;
-use crate::{Sync, driver::Driver};
+use crate::{
+    Sync,
+    driver::{Capabilities, Driver},
+};
+
+/// What scenarios of large values store, and some more.
+const LARGE: usize = 16 << 20;
 
 /// Whom a scenario talks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +27,22 @@ pub enum Needs {
     Nothing,
     /// The gate of `exclusive`.
     Gate,
+    /// Values of many megabytes.
+    LargeValues,
 }
 
 impl Needs {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Nothing, Self::Gate];
+    pub const ALL: [Self; 3] = [Self::Nothing, Self::Gate, Self::LargeValues];
+
+    /// Whether a driver has it.
+    pub(super) fn is_met_by(self, capabilities: &Capabilities) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Gate => capabilities.gate,
+            Self::LargeValues => capabilities.largest_value >= LARGE,
+        }
+    }
 }
 
 impl fmt::Display for Needs {
@@ -33,6 +50,7 @@ impl fmt::Display for Needs {
         f.write_str(match self {
             Self::Nothing => "basics",
             Self::Gate => "gate",
+            Self::LargeValues => "values of megabytes",
         })
     }
 }

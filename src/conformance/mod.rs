@@ -38,7 +38,7 @@ mod tools;
 
 pub use failure::{Failure, Outcome};
 pub use list::{Level, Needs, Scenario, scenarios};
-pub use suite::{Report, Verdict, run_all, run_handle, run_some};
+pub use suite::{Report, Verdict, open, run_all, run_handle, run_some};
 #[doc(hidden)]
 pub use suite::{driver_test, handle_test};
 

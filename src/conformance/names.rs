@@ -18,7 +18,11 @@ macro_rules! __conformance_list {
                 revisions_of_a_key_grow_also_over_removal
                 no_two_writes_share_a_revision
                 a_value_beyond_the_limit_is_too_large_and_changes_nothing
+                the_largest_value_is_as_large_as_the_driver_says
                 thousands_of_keys_come_and_go
+            }
+            Driver basics LargeValues {
+                values_of_megabytes_come_back_whole
             }
             Driver ranges Nothing {
                 a_range_is_ordered_by_the_bytes_of_keys
@@ -118,11 +122,14 @@ macro_rules! __conformance_list {
                 reading_and_writing_behind_the_gate_loses_nothing
                 no_write_falls_into_somebodys_closed_gate
             }
+            Handle values LargeValues {
+                large_values_come_back_whole
+            }
             Handle values Nothing {
                 values_of_all_kinds_come_back
                 what_is_empty_or_false_is_present_and_null_is_not
                 null_is_stored_and_counts_but_has_no_value
-                large_and_deep_values_come_back_whole
+                deep_values_come_back_whole
                 bytes_are_bytes_and_nothing_else
                 encoded_values_pass_as_they_are
                 a_write_that_cannot_be_encoded_keeps_the_old_value
@@ -196,6 +203,7 @@ macro_rules! __conformance_list {
                 a_forced_lock_is_free_and_its_owner_learns_it
                 a_forced_lock_wakes_all_who_wait
                 a_lock_taken_twice_by_one_thread_is_a_deadlock
+                a_thread_that_waits_for_its_own_lock_is_told
                 a_guard_may_be_released_by_another_thread
                 a_limit_on_waiting_names_the_holder_and_leaves_nothing
                 who_gives_up_in_the_queue_lets_the_next_move_up

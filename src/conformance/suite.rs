@@ -14,7 +14,7 @@ use super::{
     scenarios,
     tools::{becomes_true, panic_text},
 };
-use crate::{Sync, driver::Driver, error::ErrorKind};
+use crate::{Options, Sync, driver::Driver, error::ErrorKind, store::Name};
 
 /// A scenario that takes longer than this hangs.
 const WATCHDOG: Duration = Duration::from_secs(300);
@@ -93,6 +93,14 @@ impl fmt::Display for Report {
     }
 }
 
+/// The driver behind a name, for the scenarios of the contract; [`run_handle`] is for handles.
+///
+/// # Errors
+/// As [`Sync::open`].
+pub fn open(name: &str) -> crate::Result<impl Driver + use<>> {
+    Name::parse(name.as_ref())?.open(&Options::default())
+}
+
 /// Runs every scenario of both levels.
 pub fn run_all<D: Driver>(factory: impl Fn() -> D) -> Report {
     run_some(factory, |_| true)
@@ -106,7 +114,7 @@ pub fn run_some<D: Driver>(factory: impl Fn() -> D, wanted: impl Fn(&Scenario) -
 /// Runs every scenario of the handle, on handles that were opened in any way.
 pub fn run_handle(factory: impl Fn() -> Sync) -> Report {
     let of_handles = |scenario: &Scenario| scenario.level() == Level::Handle;
-    collect(of_handles, |scenario| on_handle(scenario, || (factory(), true)))
+    collect(of_handles, |scenario| on_handle(scenario, &factory))
 }
 
 fn collect(wanted: impl Fn(&Scenario) -> bool, run: impl Fn(&Scenario) -> Verdict) -> Report {
@@ -117,7 +125,7 @@ fn collect(wanted: impl Fn(&Scenario) -> bool, run: impl Fn(&Scenario) -> Verdic
 fn on_either<D: Driver>(scenario: &Scenario, factory: impl Fn() -> D) -> Verdict {
     match scenario.level() {
         Level::Driver => on_driver(scenario, factory),
-        Level::Handle => on_handle(scenario, || through(factory())),
+        Level::Handle => on_handle(scenario, || Sync::with_driver(factory())),
     }
 }
 
@@ -132,7 +140,7 @@ pub fn driver_test<D: Driver>(name: &str, factory: impl Fn() -> D) {
 #[doc(hidden)]
 pub fn handle_test(name: &str, factory: impl Fn() -> Sync) {
     let scenario = named(name);
-    conclude(&scenario, on_handle(&scenario, || (factory(), true)));
+    conclude(&scenario, on_handle(&scenario, factory));
 }
 
 fn named(name: &str) -> Scenario {
@@ -148,24 +156,13 @@ fn conclude(scenario: &Scenario, verdict: Verdict) {
     }
 }
 
-/// A handle over a driver, and whether that driver has a gate.
-fn through(driver: impl Driver) -> (Sync, bool) {
-    let gate = driver.capabilities().gate;
-    (Sync::with_driver(driver), gate)
-}
-
 fn on_driver<D: Driver>(scenario: &Scenario, factory: impl Fn() -> D) -> Verdict {
     let Play::Driver(play) = scenario.play else { unreachable!("a scenario of the handle has a level of its own") };
     let driver = match catch_unwind(AssertUnwindSafe(factory)) {
         Ok(driver) => driver,
         Err(panic) => return Verdict::Failed(Failure::new(panic_text(&*panic))),
     };
-    let capabilities = driver.capabilities();
-    let skip = match scenario.needs {
-        Needs::Nothing => false,
-        Needs::Gate => !capabilities.gate,
-    };
-    if skip {
+    if !scenario.needs.is_met_by(&driver.capabilities()) {
         return finished(driver.destroy().err().map(Failure::from)).unwrap_or(Verdict::Skipped(scenario.needs));
     }
     watched(move || {
@@ -174,13 +171,13 @@ fn on_driver<D: Driver>(scenario: &Scenario, factory: impl Fn() -> D) -> Verdict
     })
 }
 
-fn on_handle(scenario: &Scenario, open: impl Fn() -> (Sync, bool)) -> Verdict {
+fn on_handle(scenario: &Scenario, open: impl Fn() -> Sync) -> Verdict {
     let Play::Handle(play) = scenario.play else { unreachable!("a scenario of the contract has a level of its own") };
-    let (handle, gate) = match catch_unwind(AssertUnwindSafe(open)) {
+    let handle = match catch_unwind(AssertUnwindSafe(open)) {
         Ok(opened) => opened,
         Err(panic) => return Verdict::Failed(Failure::new(panic_text(&*panic))),
     };
-    if scenario.needs == Needs::Gate && !gate {
+    if !scenario.needs.is_met_by(&handle.driver.capabilities()) {
         return finished(handle.destroy().err().map(Failure::from)).unwrap_or(Verdict::Skipped(scenario.needs));
     }
     watched(move || {

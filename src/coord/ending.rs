@@ -2,20 +2,30 @@
 
 use super::{
     place::{Entries, LockKind, Look, Place},
-    record::HoldingId,
+    record::{Holding, HoldingId, Span},
 };
-use crate::{driver::Patience, error::Result};
+use crate::{
+    driver::{Patience, thread_number},
+    error::{Error, ErrorKind, Result},
+};
 
 /// Entries to sleep on, and whether to look now and then.
 type Keys = (Entries, bool);
 
 impl Place {
     /// Returns when what is held now has ended, whoever has it then; `false` when patience ran out.
+    ///
+    /// # Errors
+    /// `Deadlock` when all of it is this thread's and it would wait for itself for ever.
     pub(super) fn wait_end(&self, patience: Patience<'_>) -> Result<bool> {
-        let (first, mut keys) = self.holding_now(&self.look()?)?;
+        let look = self.look()?;
+        let (first, mut keys) = self.holding_now(&look)?;
         let most = if self.kind == LockKind::Semaphore { self.permits as usize } else { 1 };
         if first.len() < most {
             return Ok(true);
+        }
+        if patience.deadline.is_none() {
+            self.check_own(look.record.holdings.iter().filter(|holding| first.contains(&holding.id)))?;
         }
         loop {
             if !self.sleep_on(&keys.0, keys.1, patience)? {
@@ -28,6 +38,16 @@ impl Place {
             }
             keys = next;
         }
+    }
+
+    /// What has a time limit ends also if this thread sleeps.
+    fn check_own<'a>(&self, mut holdings: impl Iterator<Item = &'a Holding>) -> Result<()> {
+        let me = thread_number();
+        if holdings.any(|holding| holding.thread != me || matches!(holding.span, Span::Ttl(_))) {
+            return Ok(());
+        }
+        let message = format!("{self}: this thread holds it and would wait for itself for ever: release it first");
+        Err(Error::new(ErrorKind::Deadlock, message))
     }
 
     fn holding_now(&self, look: &Look) -> Result<(Vec<HoldingId>, Keys)> {

@@ -10,7 +10,8 @@ use super::{leader::Candidate, lock::Lock, place::Place, token::Token};
 use crate::{
     StopHandle,
     driver::{Patience, Stop},
-    error::{ErrorKind, Result},
+    error::Result,
+    store::next_item,
 };
 
 /// The leaders of a group, the present one first; made by [`Leader::follow`](super::Leader::follow).
@@ -74,17 +75,10 @@ impl Iterator for Follow {
     type Item = Result<Candidate>;
 
     fn next(&mut self) -> Option<Result<Candidate>> {
-        if self.ended {
-            return None;
-        }
-        match self.next_until(None) {
-            Err(error) if error.kind() == ErrorKind::Stopped => None,
-            Err(error) => {
-                self.ended = error.kind() == ErrorKind::Gone;
-                Some(Err(error))
-            }
-            candidate => candidate.transpose(),
-        }
+        let mut ended = self.ended;
+        let item = next_item(&mut ended, || self.next_until(None));
+        self.ended = ended;
+        item
     }
 }
 

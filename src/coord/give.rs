@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
+    amends::Left,
     place::{Changes, LockKind, Look, Place, Races, beyond},
     record::{Holding, HoldingId, Span},
     standing::End,
@@ -14,8 +15,14 @@ use crate::{
 };
 
 impl Place {
-    /// Gives back what was granted; `false` when it was lost before.
+    /// Gives back what was granted; `false` when it was lost before. Where nobody answers, it is given back as soon as
+    /// somebody does.
     pub(super) fn release(&self, grant: &Grant) -> Result<bool> {
+        self.release_now(grant).map_err(|error| self.amended(error, Left::Holding(grant.id)))
+    }
+
+    #[inline]
+    fn release_now(&self, grant: &Grant) -> Result<bool> {
         if grant.is_alone && self.release_alone(grant)? {
             return Ok(true);
         }

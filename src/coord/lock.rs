@@ -198,16 +198,17 @@ impl Lock {
     /// was taken has become free.
     ///
     /// # Errors
-    /// `Stopped` through the stop handle; `Gone`.
+    /// `Deadlock` when this thread itself holds it, without a time limit; `Stopped` through the stop handle; `Gone`.
     #[doc(alias = "join")]
     pub fn wait(&self) -> Result<()> {
         self.place.wait_end(Patience { deadline: None, stop: Some(&self.stop) }).map(drop)
     }
 
-    /// As [`Lock::wait`], for at most that long; whether it came to it.
+    /// As [`Lock::wait`], for at most that long; whether it came to it. Also this thread's own holding may be waited
+    /// for: another one may end it.
     ///
     /// # Errors
-    /// As [`Lock::wait`].
+    /// `Stopped` through the stop handle; `Gone`.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool> {
         let deadline = Instant::now().checked_add(timeout);
         self.place.wait_end(Patience { deadline, stop: Some(&self.stop) })
@@ -216,7 +217,7 @@ impl Lock {
     /// As [`Lock::wait_timeout`], until that moment.
     ///
     /// # Errors
-    /// As [`Lock::wait`].
+    /// As [`Lock::wait_timeout`].
     pub fn wait_deadline(&self, deadline: Instant) -> Result<bool> {
         self.place.wait_end(Patience { deadline: Some(deadline), stop: Some(&self.stop) })
     }

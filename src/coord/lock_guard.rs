@@ -43,7 +43,7 @@ impl LockGuard {
     /// `NotOwner` in a forked child; `Gone`.
     pub fn is_held(&self) -> Result<bool> {
         self.own()?;
-        self.place.is_held(self.grant.id)
+        Ok(!self.grant.has_ended(&self.place)? && self.place.is_held(self.grant.id)?)
     }
 
     /// Lets a holding with a time limit end that long from now.
@@ -68,7 +68,8 @@ impl LockGuard {
     /// Gives it back; `false` when it was lost before, by its time limit or by force.
     ///
     /// # Errors
-    /// `NotOwner` in a forked child; `Gone`.
+    /// `NotOwner` in a forked child; `Gone`. `Unreachable` where no cluster answers: it is given back in the background as
+    /// soon as one does, or ends with the session.
     ///
     /// # Crash safety
     /// Killed at any instruction, it is released or ends as if this process had died holding it.

@@ -1,5 +1,6 @@
 //! Words that coordinate processes, written once over the driver contract: locks, semaphores, leaders.
 
+mod amends;
 mod background;
 mod ending;
 mod follow;

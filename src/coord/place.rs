@@ -45,6 +45,7 @@ impl fmt::Display for LockKind {
 const SLACK: Duration = Duration::from_secs(60);
 
 /// A lock, semaphore or group of a store.
+#[derive(Clone)]
 pub(super) struct Place {
     pub(super) store: Sync,
     pub(super) kind: LockKind,

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
+    amends::Left,
     place::{Changes, LockKind, Look, Place, Races},
     session::Session,
     take::{Attempt, Busy, Grant, Wanted},
@@ -22,6 +23,8 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(super) struct Ticket {
     pub(super) number: u64,
     pub(super) key: String,
+    value: Vec<u8>,
+    owner: u64,
 }
 
 /// What a waiter's entry says, for people to read.
@@ -71,14 +74,19 @@ impl Place {
             let waiting = Waiting::new(session, wanted).encode();
             let changes = Changes {
                 expect: vec![(key.clone(), Expected::Absent)],
-                puts: vec![(key.clone(), waiting, Lifetime::Process)],
+                puts: vec![(key.clone(), waiting.clone(), Lifetime::Process)],
                 ..Changes::default()
             };
+            let ticket = Ticket { number, key, value: waiting, owner: session.owner.0 };
             look.record.tail += 1;
-            if self.commit(&look, Some(&look.record), &changes)?.is_some() {
-                return Ok(Enqueued::Waits(Ticket { number, key }));
+            let put = self.commit(&look, Some(&look.record), &changes);
+            if put.map_err(|error| self.amended(error, ticket.left()))?.is_some() {
+                return Ok(Enqueued::Waits(ticket));
             }
             races.lost();
+            if let Some(grant) = self.take_free(session, wanted)? {
+                return Ok(Enqueued::Granted(grant));
+            }
             match self.attempt(session, wanted, None)? {
                 Attempt::Granted(grant) => return Ok(Enqueued::Granted(grant)),
                 Attempt::Busy(busy) => look = busy.look,
@@ -140,12 +148,12 @@ impl Place {
     /// Gives a ticket back; whoever comes behind it notices.
     fn leave(&self, ticket: &Ticket) -> Result<()> {
         let access = crate::driver::Access::default();
-        self.store.driver.delete(&access, Space::Coordination, &ticket.key)?;
-        self.tidy()
+        let left = self.store.driver.delete(&access, Space::Coordination, &ticket.key).and_then(|_| self.tidy());
+        left.map_err(|error| self.amended(error, ticket.left()))
     }
 
     /// Removes a record in which nobody holds and nobody waits.
-    fn tidy(&self) -> Result<()> {
+    pub(super) fn tidy(&self) -> Result<()> {
         let look = self.look()?;
         let is_empty = look.revision.is_some() && look.record.holdings.is_empty();
         if self.kind != LockKind::Semaphore && is_empty && self.nearest_before(&look, look.record.tail)?.is_none() {
@@ -153,6 +161,12 @@ impl Place {
             self.commit(&look, None, &Changes::default())?;
         }
         Ok(())
+    }
+}
+
+impl Ticket {
+    fn left(&self) -> Left {
+        Left::Ticket { key: self.key.clone(), value: self.value.clone(), owner: self.owner }
     }
 }
 

@@ -9,12 +9,18 @@ use super::{record::HoldingId, who::Who};
 use crate::{
     Sync,
     driver::{Access, Commit, Driver, Expected, Lifetime, Op, OwnerId, Space},
-    error::Result,
+    error::{Error, ErrorKind, Result},
 };
 
 /// The key of a participant's life.
 pub(super) fn session_key(owner: u64) -> String {
     format!("session/{owner:x}")
+}
+
+/// What a commit expects that grants something to a participant which may be over without knowing it; nothing where
+/// the living know that they live.
+pub(super) fn must_live(store: &Sync, owner: u64) -> Option<(String, Expected)> {
+    store.driver.capabilities().sessions_end.then(|| (session_key(owner), Expected::Present))
 }
 
 /// A process that has told the store that it may hold something.
@@ -55,6 +61,16 @@ impl Session {
         let me = store.driver.participants()?.into_iter().find(|participant| participant.id == owner);
         let me = me.unwrap_or_else(|| crate::driver::Participant::new(owner));
         Ok(Self { owner, who: Who::attached(me) })
+    }
+
+    /// # Errors
+    /// `Lost` when this session is over, so that nothing can be granted to it.
+    pub(super) fn check(&self, store: &Sync) -> Result<()> {
+        if !store.driver.capabilities().sessions_end || store.driver.is_alive(self.owner)? {
+            return Ok(());
+        }
+        let message = "the session of this process ended meanwhile, and with it all it held and waited for: try again";
+        Err(Error::new(ErrorKind::Lost, message))
     }
 
     /// A name for a new holding.

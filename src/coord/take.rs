@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use super::{
+    amends::{Left, is_given_back},
     place::{Changes, Entries, LockKind, Look, Place, Races, beyond},
     queue::Ticket,
     record::{Holding, HoldingId, Record, Span},
-    session::{Session, next_id},
+    session::{Session, must_live, next_id},
     standing::{End, Standing},
     who::Who,
 };
 use crate::{
-    driver::{Access, Driver, Expected, Lifetime, Op, OwnerId, Revision, Space, wall_ms},
+    driver::{Access, Commit, Driver, Expected, Lifetime, Op, OwnerId, Revision, Space, wall_ms},
     error::{Error, ErrorKind, Result},
     store::Scratch,
 };
@@ -42,6 +43,15 @@ pub(super) struct Grant {
     /// The record that granted it says nothing else: giving it back can be the removal of that record.
     pub(super) is_alone: bool,
     pub(super) span: Span,
+}
+
+impl Grant {
+    /// Whether it lived with a participant that is over, as far as that is known without asking anybody.
+    pub(super) fn has_ended(&self, place: &Place) -> Result<bool> {
+        let driver = &place.store.driver;
+        let ends = self.span == Span::Process && driver.capabilities().sessions_end;
+        Ok(ends && !driver.is_alive(OwnerId(self.id.owner))?)
+    }
 }
 
 /// The record of one who holds alone, but for what differs each time.
@@ -76,7 +86,8 @@ struct Judged {
 }
 
 impl Place {
-    /// Takes a lock that nobody holds or has held, with the shortest of commits.
+    /// Takes a lock that nobody holds or has held, with the shortest of commits. There is no moment between a look and
+    /// a change: it also gets ahead of one who takes and releases without a pause, so it is tried after each lost race.
     pub(super) fn take_free(&self, session: &Session, wanted: &Wanted) -> Result<Option<Grant>> {
         if self.kind == LockKind::Semaphore || wanted.ttl.is_some() || wanted.minimum.is_some() {
             return Ok(None);
@@ -101,10 +112,20 @@ impl Place {
     #[inline]
     fn put_free(&self, id: HoldingId, value: &[u8], span: Span) -> Result<Option<Grant>> {
         let put = Op::Put { value, lifetime: Lifetime::Forever };
-        let access = Access::default();
-        let done = self.store.driver.change(&access, Space::Coordination, &self.key, Expected::Absent, put)?;
-        let grant = |token| Grant { id, token, previous_owner_died: false, is_alone: true, span };
-        Ok(done.ok().flatten().map(grant))
+        let (access, space) = (Access::default(), Space::Coordination);
+        let token = match must_live(&self.store, id.owner) {
+            None => {
+                self.store.driver.change(&access, space, &self.key, Expected::Absent, put).map(|put| put.ok().flatten())
+            }
+            Some((session, present)) => {
+                let expect = vec![(space, &*self.key, Expected::Absent), (space, &*session, present)];
+                let commit = Commit { expect, ops: vec![(space, &self.key, put)] };
+                let committed = self.store.driver.commit(&access, &commit);
+                committed.map(|put| put.ok().and_then(|revisions| revisions[0]))
+            }
+        };
+        let token = token.map_err(|error| self.amended(error, Left::Holding(id)))?;
+        Ok(token.map(|token| Grant { id, token, previous_owner_died: false, is_alone: true, span }))
     }
 
     /// What [`Place::take_again`] needs, where that is possible.
@@ -138,7 +159,13 @@ impl Place {
             if let Some(grant) = self.grant(&look, judged, session, wanted, ticket)? {
                 return Ok(Attempt::Granted(grant));
             }
+            session.check(&self.store)?;
             races.lost();
+            if ticket.is_none()
+                && let Some(grant) = self.take_free(session, wanted)?
+            {
+                return Ok(Attempt::Granted(grant));
+            }
         }
     }
 
@@ -169,7 +196,8 @@ impl Place {
     /// Waiting for oneself is told at once, also where both would share.
     fn check_deadlock(&self, judged: &Judged, wanted: &Wanted) -> Result<()> {
         let is_mine = |(holding, _): &&(Holding, Standing)| {
-            wanted.thread != 0 && holding.thread == wanted.thread && !holding.released
+            let is_ours = wanted.thread != 0 && holding.thread == wanted.thread && !holding.released;
+            is_ours && !is_given_back(holding.id)
         };
         let mine = judged.alive.iter().filter(is_mine).count();
         if mine < self.permits as usize || wanted.may_wait_for_itself {
@@ -201,6 +229,7 @@ impl Place {
         let id = session.next_id();
         let mut changes = Changes::default();
         changes.expect.extend(judged.absent.into_iter().map(|key| (key, Expected::Absent)));
+        changes.expect.extend(must_live(&self.store, id.owner));
         if let Some(ttl) = wanted.ttl {
             changes.puts.push((self.ttl_key(id), Vec::new(), Lifetime::Ttl(ttl)));
         }
@@ -221,7 +250,8 @@ impl Place {
         let is_alone = holdings.len() == 1 && head == tail && self.kind != LockKind::Semaphore;
         let is_alone = is_alone && wanted.minimum.is_none();
         let record = Record { permits: self.permits, head, tail, holdings };
-        let token = self.commit(look, Some(&record), &changes)?;
+        let token = self.commit(look, Some(&record), &changes);
+        let token = token.map_err(|error| self.amended(error, Left::Holding(id)))?;
         let previous_owner_died = judged.died;
         Ok(token.map(|token| Grant { id, token, previous_owner_died, is_alone, span: wanted.span }))
     }

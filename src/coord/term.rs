@@ -21,6 +21,9 @@ use crate::{
     error::{ErrorKind, Result},
 };
 
+/// Between two tries when the store does not answer.
+const AGAIN: Duration = Duration::from_millis(50);
+
 /// Why a leadership is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -28,7 +31,7 @@ use crate::{
 pub enum Revoked {
     /// It was given up.
     Resigned = 1,
-    /// It was not renewed in time.
+    /// It was not renewed in time, or the session it lived with is over.
     Expired = 2,
     /// Somebody ended it by force.
     Forced = 3,
@@ -47,6 +50,7 @@ pub(super) struct Term {
     place: Arc<Place>,
     pub(super) grant: Grant,
     ttl: Option<Duration>,
+    may_lose_session: bool,
     /// 0 while it lasts; a [`Revoked`] from then on.
     end: AtomicU8,
     /// Where it has a time limit: until when it was renewed, by a clock that goes on during suspension.
@@ -62,6 +66,7 @@ impl Term {
             place: leader.lock.place.clone(),
             grant,
             ttl,
+            may_lose_session: leader.lock.place.store.driver.capabilities().sessions_end,
             end: AtomicU8::new(0),
             renewed_until: AtomicU64::new(0),
             stop: Stop::new(),
@@ -99,10 +104,12 @@ impl Term {
         first
     }
 
-    /// Whether the time limit has passed since the last renewal, whatever the thread that renews is doing.
+    /// Whether the time limit has passed since the last renewal, or the session is over, whatever the thread that renews
+    /// is doing.
     #[inline]
     fn has_run_out(&self) -> bool {
-        if self.ttl.is_none() || uptime_ns() < self.renewed_until.load(Acquire) {
+        let is_renewed = self.ttl.is_none() || uptime_ns() < self.renewed_until.load(Acquire);
+        if is_renewed && !(self.may_lose_session && self.grant.has_ended(&self.place).unwrap_or(false)) {
             return false;
         }
         self.revoke(Revoked::Expired);
@@ -159,6 +166,12 @@ impl Term {
         match self.sleep_once(patience) {
             Err(error) if matches!(error.kind(), ErrorKind::Gone | ErrorKind::Corrupt) => {
                 self.revoke(Revoked::Gone);
+                Ok(true)
+            }
+            // Nobody answers: it goes on until its limit, or its session, is over.
+            Err(error) if error.kind() == ErrorKind::Unreachable => {
+                let Some(pause) = patience.sleep(AGAIN)? else { return Ok(false) };
+                std::thread::sleep(pause);
                 Ok(true)
             }
             slept => slept,

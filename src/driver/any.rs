@@ -15,6 +15,9 @@ pub(crate) enum AnyDriver {
     /// A file that processes share.
     #[cfg(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable)))]
     Shm(super::Shm),
+    /// A cluster.
+    #[cfg(feature = "etcd")]
+    Etcd(std::sync::Arc<super::Etcd>),
     /// A driver of somebody else's.
     Custom(Box<dyn Driver>),
 }
@@ -29,6 +32,8 @@ macro_rules! dispatch {
             AnyDriver::Memory($driver) => $call,
             #[cfg(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable)))]
             AnyDriver::Shm($driver) => $call,
+            #[cfg(feature = "etcd")]
+            AnyDriver::Etcd($driver) => $call,
             AnyDriver::Custom($driver) => $call,
         }
     };
@@ -45,7 +50,7 @@ impl Driver for AnyDriver {
         dispatch!(self, driver => driver.capabilities())
     }
 
-    #[inline]
+    #[inline(always)]
     fn get(&self, access: &Access, space: Space, key: &str, into: &mut Vec<u8>) -> Result<Option<Revision>> {
         dispatch!(self, driver => driver.get(access, space, key, into))
     }
@@ -66,7 +71,7 @@ impl Driver for AnyDriver {
         dispatch!(self, driver => driver.commit(access, commit))
     }
 
-    #[inline]
+    #[inline(always)]
     fn change(
         &self,
         access: &Access,
@@ -78,7 +83,7 @@ impl Driver for AnyDriver {
         dispatch!(self, driver => driver.change(access, space, key, expected, op))
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&self, access: &Access, space: Space, key: &str, value: &[u8], lifetime: Lifetime) -> Result<Revision> {
         dispatch!(self, driver => driver.put(access, space, key, value, lifetime))
     }
@@ -87,6 +92,7 @@ impl Driver for AnyDriver {
         dispatch!(self, driver => driver.delete(access, space, key))
     }
 
+    #[inline(always)]
     fn add(&self, access: &Access, space: Space, key: &str, delta: i64) -> Result<(i64, Revision)> {
         dispatch!(self, driver => driver.add(access, space, key, delta))
     }

@@ -223,6 +223,18 @@ pub struct Capabilities {
     pub orphans: bool,
     /// The gate of `exclusive` exists.
     pub gate: bool,
+    /// The largest value, in bytes of its encoded form: [`MAX_VALUE_LEN`], or less where something else sets limits.
+    pub largest_value: usize,
+    /// A participant may end while its process lives: who is not heard of counts as dead. [`Driver::owner`] is another
+    /// one from then on.
+    pub sessions_end: bool,
+}
+
+impl Capabilities {
+    /// Those of a driver that has nothing but what every driver has.
+    pub fn least(name: &'static str) -> Self {
+        Self { name, shared: false, orphans: false, gate: false, largest_value: MAX_VALUE_LEN, sessions_end: false }
+    }
 }
 
 /// Figures about a store; what a driver does not know is zero.

@@ -19,6 +19,15 @@ static MARKS: [OnceLock<(Witness, u64)>; GENERATIONS] = [const { OnceLock::new()
 /// A number that this process has and no other: neither its parent nor a child made by fork.
 #[inline]
 pub(crate) fn incarnation() -> u64 {
+    match MARKS[0].get() {
+        Some((witness, number)) if witness.is_of_this_process() => *number,
+        _ => incarnation_of_child(),
+    }
+}
+
+/// The same in a forked child, and where nobody has asked before.
+#[cold]
+fn incarnation_of_child() -> u64 {
     for mark in &MARKS {
         if mark.get().is_none() {
             let _ = mark.set((Witness::new(), fresh()));
@@ -32,15 +41,19 @@ pub(crate) fn incarnation() -> u64 {
 }
 
 /// A number that the calling thread has and no other thread of any process; never zero.
+#[inline]
 pub(crate) fn thread_number() -> u64 {
-    thread_local!(static NUMBER: Cell<(u64, u64)> = const { Cell::new((0, 0)) });
-    static COUNT: AtomicU64 = AtomicU64::new(1);
     let current = incarnation();
     // A thread that ends may ask from a destructor: then it is nobody's again.
     let known = NUMBER.try_with(Cell::get).unwrap_or((0, 0));
-    if known.0 == current && known.1 != 0 {
-        return known.1;
-    }
+    if known.0 == current && known.1 != 0 { known.1 } else { new_thread_number(current) }
+}
+
+thread_local!(static NUMBER: Cell<(u64, u64)> = const { Cell::new((0, 0)) });
+
+#[cold]
+fn new_thread_number(current: u64) -> u64 {
+    static COUNT: AtomicU64 = AtomicU64::new(1);
     let number = mixed(current ^ COUNT.fetch_add(1, Relaxed).rotate_left(40)).max(1);
     let _ = NUMBER.try_with(|cell| cell.set((current, number)));
     number

@@ -29,6 +29,25 @@ impl Ledger {
         Ok(())
     }
 
+    /// Compares one entry as it is now, dead or alive, with what was there before.
+    #[cfg(feature = "etcd")]
+    pub(crate) fn change(
+        &mut self,
+        key: &str,
+        now: Option<Entry>,
+        ended_by: impl Fn(Remaining) -> Result<State>,
+    ) -> Result<()> {
+        match (self.seen.remove(key), now) {
+            (before, Some(entry)) => self.compare(before, entry),
+            (Some((revision, remaining)), None) => {
+                let (key, reason) = (key.to_owned(), ended_by(remaining)?);
+                self.pending.push_back(PrefixEvent::Removed { key, revision, reason });
+            }
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
     fn compare(&mut self, before: Option<(Revision, Remaining)>, entry: Entry) {
         let Entry { key, value, head } = entry;
         if head.state != State::Live {
@@ -57,9 +76,10 @@ impl Ledger {
         ends.min()
     }
 
-    /// Whether an entry seen has ended by itself, or may have: its owner is asked for.
+    /// Entries seen that have ended by themselves, or may have: their owners are asked for.
     #[cfg_attr(not(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable))), allow(dead_code))]
-    pub(crate) fn has_ended(&self, is_dead: impl Fn(Remaining) -> bool) -> bool {
-        self.seen.values().any(|(_, remaining)| is_dead(*remaining))
+    pub(crate) fn ended(&self, is_dead: impl Fn(Remaining) -> bool) -> impl Iterator<Item = &str> {
+        let seen = self.seen.iter();
+        seen.filter(move |(_, (_, remaining))| is_dead(*remaining)).map(|(key, _)| key.as_str())
     }
 }

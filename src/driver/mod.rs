@@ -6,8 +6,11 @@
 
 mod any;
 mod contract;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod incarnation;
 pub(crate) mod ledger;
+mod masked;
 mod memory;
 pub(crate) mod number;
 mod patience;
@@ -21,7 +24,10 @@ mod stop;
 
 pub(crate) use any::AnyDriver;
 pub use contract::*;
+#[cfg(feature = "etcd")]
+pub(crate) use etcd::{Address, Etcd};
 pub(crate) use incarnation::{incarnation, thread_number};
+pub use masked::without_password;
 pub(crate) use memory::Memory;
 pub(crate) use patience::through_gate;
 pub(crate) use rescan::{Rescan, ended_by};

@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) const MAX_LEN: usize = 9;
 
 /// Writes `number` in its shortest form and returns that part of `into`.
+#[inline]
 pub(crate) fn encode(number: i64, into: &mut [u8; MAX_LEN]) -> &[u8] {
     // Positive numbers take the unsigned forms, as every MessagePack library writes them.
     let (marker, width) = match number {
@@ -33,36 +34,59 @@ pub(crate) fn encode(number: i64, into: &mut [u8; MAX_LEN]) -> &[u8] {
 /// # Errors
 /// `TypeMismatch` for another type, `Overflow` for an unsigned number above `i64::MAX`.
 pub(crate) fn decode(key: &str, bytes: &[u8]) -> Result<i64> {
-    let mismatch = || {
-        let message = format!("the value of {key:?} is no integer: remove it, or use another key for the integer");
-        Error::new(ErrorKind::TypeMismatch, message)
-    };
-    let (&marker, digits) = bytes.split_first().ok_or_else(mismatch)?;
+    let mut short = [0; 16];
+    // What is longer is no number, as its first bytes alone say.
+    let len = bytes.len().min(short.len());
+    short[..len].copy_from_slice(&bytes[..len]);
+    decode_short(key, short, bytes.len())
+}
+
+/// The same for a value of that length of which these are the first bytes.
+pub(crate) fn decode_short(key: &str, bytes: [u8; 16], len: usize) -> Result<i64> {
+    read(bytes, len).map_err(|is_one| if is_one { too_large(key) } else { mismatch(key) })
+}
+
+/// The same; the error says whether it is an integer at all.
+#[inline(always)]
+pub(crate) fn read(bytes: [u8; 16], len: usize) -> std::result::Result<i64, bool> {
+    let marker = bytes[0];
     let width = match marker {
         0x00..=0x7f | 0xe0..=0xff => 0,
         0xcc | 0xd0 => 1,
         0xcd | 0xd1 => 2,
         0xce | 0xd2 => 4,
         0xcf | 0xd3 => 8,
-        _ => return Err(mismatch()),
+        _ => return Err(false),
     };
-    if digits.len() != width {
-        return Err(mismatch());
+    if len != 1 + width {
+        return Err(false);
     }
     if width == 0 {
         return Ok(i64::from(marker as i8));
     }
-    let signed = marker >= 0xd0;
-    let fill = if signed && digits[0] >= 0x80 { -1 } else { 0 };
-    let number = digits.iter().fold(fill, |number, digit| number << 8 | i64::from(*digit));
-    if !signed && number < 0 {
-        let message = format!("the value of {key:?} is larger than any signed 64-bit integer");
-        return Err(Error::new(ErrorKind::Overflow, message));
+    // The digits at the upper end of a word, from where they are moved down, with their sign or without.
+    let [_, digits @ .., _, _, _, _, _, _, _] = bytes;
+    let (digits, shift) = (i64::from_be_bytes(digits), 64 - 8 * width);
+    if marker >= 0xd0 {
+        return Ok(digits >> shift);
     }
-    Ok(number)
+    i64::try_from(digits as u64 >> shift).map_err(|_| true)
+}
+
+#[cold]
+fn mismatch(key: &str) -> Error {
+    let message = format!("the value of {key:?} is no integer: remove it, or use another key for the integer");
+    Error::new(ErrorKind::TypeMismatch, message)
+}
+
+#[cold]
+fn too_large(key: &str) -> Error {
+    let message = format!("the value of {key:?} is larger than any signed 64-bit integer");
+    Error::new(ErrorKind::Overflow, message)
 }
 
 /// The sum, or `Overflow`.
+#[inline]
 pub(crate) fn add(key: &str, number: i64, delta: i64) -> Result<i64> {
     number.checked_add(delta).ok_or_else(|| {
         let message = format!(

@@ -139,6 +139,19 @@ impl Words<'_> {
         // SAFETY: none is needed there.
         unsafe { self.0.word(self.1 + index as u64 * 8) }
     }
+
+    /// # Safety
+    /// As for [`Cells::half`].
+    pub(crate) unsafe fn half(self, offset: usize) -> *const AtomicU32 {
+        // SAFETY: none is needed there.
+        unsafe { self.0.half(self.1 + offset as u64) }
+    }
+
+    /// # Safety
+    /// None is needed here.
+    pub(crate) unsafe fn behind(self, words: usize) -> Self {
+        Self(self.0, self.1 + words as u64 * 8)
+    }
 }
 
 /// The words that a model needs, found out by trying.

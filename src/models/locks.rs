@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     broken::Defect,
-    primitive::shard_lock::Taken,
+    primitive::{allowance::Allowance, shard_lock::Taken},
     region::layout::{WAIT_WORDS, live},
 };
 
@@ -30,7 +30,7 @@ fn lock(process: &Process) -> crate::primitive::shard_lock::ShardLock<'_> {
 /// Counts under the lock, and how the lock was come by.
 fn count(process: &Process) -> Taken {
     let lock = lock(process);
-    let taken = lock.lock(process.me).expect("a lock is given within its bound");
+    let taken = lock.lock(process.me, &Allowance::full()).expect("a lock is given within its bound");
     let memory = &process.storage.memory;
     memory.store(COUNT, memory.load(COUNT, Relaxed) + 1, Relaxed);
     lock.unlock();
@@ -76,7 +76,7 @@ fn one_dies(world: &World, when: When, others: &[u32]) {
     let dying = world.spawn(1, move |process| {
         let held = Cell::new(false);
         process.dying(when, |process| {
-            lock(process).lock(process.me).expect("a lock is given within its bound");
+            lock(process).lock(process.me, &Allowance::full()).expect("a lock is given within its bound");
             held.set(true);
             process.storage.memory.store(OTHER, 1, Relaxed);
             lock(process).unlock();

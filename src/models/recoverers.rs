@@ -4,22 +4,22 @@
 //! death is a world of its own, in which two begin to recover at the same time.
 
 use super::{
-    transactions::{change_pair, pair, put_pair},
+    transactions::{change_pair, overwrite_pair, pair, put_pair},
     world::{Model, Process, TWO_SHARDS, World},
 };
-use crate::broken::Defect;
+use crate::{broken::Defect, primitive::allowance::Allowance};
 
 /// Worlds in which process 1 has died in a transaction over both shards, before each of its stores.
 fn models() -> impl Iterator<Item = Model> {
-    let model = Model::new(TWO_SHARDS, put_pair);
-    let points = model.stores_of(change);
-    (0..points).map(move |stores| {
-        model.after_death((1, stores), change, |world| {
-            for (slot, shard) in [(2, 0), (3, 1)] {
-                recover(&world.process(slot), shard);
-                world.process(slot).put(&pair(&world.process(slot))[shard as usize], 5);
-            }
-            pair(&world.process(4)).iter().for_each(|name| _ = world.process(4).get(name));
+    [Model::new(TWO_SHARDS, put_pair), Model::new(TWO_SHARDS, overwrite_pair)].into_iter().flat_map(|model| {
+        (0..model.stores_of(change)).map(move |stores| {
+            model.after_death((1, stores), change, |world| {
+                for (slot, shard) in [(2, 0), (3, 1)] {
+                    recover(&world.process(slot), shard);
+                    world.process(slot).put(&pair(&world.process(slot))[shard as usize], 5);
+                }
+                pair(&world.process(4)).iter().for_each(|name| _ = world.process(4).get(name));
+            })
         })
     })
 }
@@ -30,7 +30,7 @@ fn change(process: &Process) {
 
 /// Takes a shard's lock once, which recovers what was left there.
 fn recover(process: &Process, shard: u32) {
-    drop(process.storage.shard(shard).lock(process.me).expect("a lock is given within its bound"));
+    drop(process.storage.shard(shard).lock(process.me, &Allowance::full()).expect("a lock is given within its bound"));
 }
 
 /// All of the transaction or nothing; also when nothing is left to recover.

@@ -176,7 +176,7 @@ fn loom_who_waits_for_a_key_is_told_that_the_store_is_gone() {
                 assert_eq!(answer.unwrap_err().kind(), crate::ErrorKind::Gone);
             });
             let destroyer = world.spawn(2, |process| {
-                process.storage.memory.store32(live::GONE, 1, Release);
+                process.storage.memory.store(live::GONE, 1, Release);
                 process.storage.wake_everybody();
             });
             waiter.join().unwrap();

@@ -24,13 +24,14 @@ use super::{
 use crate::{
     broken::{self, Defect},
     driver::{Access, Driver, Lifetime, Revision, Shm, Space},
+    primitive::allowance::Allowance,
     region::{
         header::Header,
         layout::Geometry,
         memory::Memory,
         participants::{Identity, LIVENESS, Name},
     },
-    storage::{Change, Key, Life, Storage, To, Wanted},
+    storage::{Change, Key, Life, Locked, Overwrite, Seized, Storage, To, Wanted},
     sys::robust,
 };
 
@@ -140,15 +141,38 @@ impl Process {
 
     /// Stores a value of so many words, so that its block is as large as another kind of block.
     pub(super) fn put_words(&self, name: &str, number: u64, words: usize) {
-        let key = self.key(name);
-        let locked = self.storage.shard(key.shard).lock(self.me).expect("a lock is given within its bound");
-        locked.put(&key, &value(number, words), Life::Forever).expect("there is room");
+        let (key, value) = (self.key(name), value(number, words));
+        let at_once = |seized: Seized<'_>| match seized.find(&key) {
+            Some(found) => seized.overwrite(found, &key, &value),
+            None => seized.insert(&key, &value),
+        };
+        self.change(&key, at_once, |locked| {
+            locked.put(&key, &value, Life::Forever).expect("there is room");
+        });
     }
 
     pub(super) fn remove(&self, name: &str) {
         let key = self.key(name);
-        let locked = self.storage.shard(key.shard).lock(self.me).expect("a lock is given within its bound");
-        locked.delete(&key).expect("what is there can be removed");
+        let at_once = |seized: Seized<'_>| seized.remove(seized.find(&key)?, &key);
+        self.change(&key, at_once, |locked| {
+            locked.delete(&key).expect("what is there can be removed");
+        });
+    }
+
+    /// The short way, or the long one where that does not lead on, as a driver goes them.
+    fn change(
+        &self,
+        key: &Key<'_>,
+        at_once: impl FnOnce(Seized<'_>) -> Option<u64>,
+        thoroughly: impl FnOnce(&Locked<'_>),
+    ) {
+        let allowance = Allowance::full();
+        let locked = match self.storage.seize(self.me, key) {
+            Some(seized) if seized.is_sound() && at_once(seized).is_some() => return seized.release(),
+            Some(seized) => seized.into_locked(self.me, &allowance),
+            None => self.storage.shard(key.shard).lock(self.me, &allowance),
+        };
+        thoroughly(&locked.expect("a lock is given within its bound"));
     }
 
     /// Changes several keys at once; `None` removes.
@@ -164,16 +188,34 @@ impl Process {
             })
             .collect();
         changes.sort_by_key(|change| change.key.shard);
+        if self.overwrite_together(&changes) {
+            return;
+        }
         let shards = changes.iter().fold(0, |shards, change| shards | 1 << change.key.shard);
-        let locks = self.storage.lock_shards(self.me, shards).expect("locks are given within their bound");
+        let allowance = Allowance::full();
+        let locks = self.storage.lock_shards(self.me, shards, &allowance).expect("locks are given within their bound");
         self.storage.transact(&locks, &changes).expect("there is room");
+    }
+
+    /// The short way, as a driver goes it.
+    fn overwrite_together(&self, changes: &[Change<'_>]) -> bool {
+        if changes.windows(2).any(|two| two[0].key.shard == two[1].key.shard) {
+            return false;
+        }
+        let mut overwrites = Vec::new();
+        for Change { key, to, number } in changes.iter().copied() {
+            let To::Value(value, _) = to else { return false };
+            overwrites.push(Overwrite { key, value, expected: None, number });
+        }
+        self.storage.overwrite_together(self.me, &overwrites, |_| true).is_some()
     }
 
     /// All keys and their numbers, as of one moment.
     pub(super) fn snapshot(&self) -> BTreeMap<String, u64> {
         let shards = self.storage.all_shards();
         let wanted = Wanted { space: Space::Values, prefix: b"", values: true, shards };
-        let found = self.storage.snapshot(&wanted, || Ok(self.me)).expect("what is there can be read");
+        let found =
+            self.storage.snapshot(&wanted, &Allowance::full(), || Ok(self.me)).expect("what is there can be read");
         found.iter().map(|copied| (String::from_utf8_lossy(&copied.key).into_owned(), number(&copied.value))).collect()
     }
 

@@ -1,5 +1,6 @@
 //! Excluding and waiting.
 
+pub(crate) mod allowance;
 pub(crate) mod atomics;
 pub(crate) mod backoff;
 pub(crate) mod shard_lock;

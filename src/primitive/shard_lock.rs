@@ -12,10 +12,13 @@
 
 use std::{
     sync::atomic::Ordering::{Relaxed, SeqCst},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use super::atomics::{MODELLED, spin_loop};
+use super::{
+    allowance::Allowance,
+    atomics::{MODELLED, spin_loop},
+};
 use crate::{
     broken::{self, Defect},
     region::{
@@ -30,7 +33,7 @@ use crate::{
 
 const SLOT_BITS: u32 = 13;
 const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
-const WAITERS: u32 = 1 << 31;
+pub(crate) const WAITERS: u32 = 1 << 31;
 /// Given up by somebody who could not recover it: nobody holds it, but what it protects is unfinished.
 const GIVEN_UP: u32 = SLOT_MASK;
 const SPINS: u32 = if MODELLED { 0 } else { 100 };
@@ -67,8 +70,9 @@ pub(crate) struct ShardLock<'a> {
     pub(crate) participants: Participants<'a>,
 }
 
-#[inline]
-fn encode(name: Name) -> u32 {
+/// The word of a lock that this one holds.
+#[inline(always)]
+pub(crate) fn held_by(name: Name) -> u32 {
     (name.slot + 1) | (name.generation & GENERATION_MASK) << SLOT_BITS
 }
 
@@ -77,22 +81,16 @@ fn decode(word: u32) -> Name {
 }
 
 impl ShardLock<'_> {
-    /// Takes the lock for `me`.
-    #[inline]
-    pub(crate) fn lock(&self, me: Name) -> Result<Taken, Held> {
-        self.lock_within(me, LIMIT)
-    }
-
     /// Takes the lock for `me` if nobody has it, and nobody waits for it.
     #[inline]
     pub(crate) fn try_lock(&self, me: Name) -> bool {
-        self.memory.exchange32(self.word, 0, encode(me)).is_ok()
+        self.memory.exchange32(self.word, 0, held_by(me)).is_ok()
     }
 
-    /// Takes the lock for `me`, if that does not take longer.
+    /// Takes the lock for `me`, waiting as long as is allowed; once, if nothing is.
     #[inline]
-    pub(crate) fn lock_within(&self, me: Name, limit: Duration) -> Result<Taken, Held> {
-        if self.try_lock(me) { Ok(Taken::Free) } else { self.lock_contended(me, limit) }
+    pub(crate) fn lock(&self, me: Name, allowance: &Allowance) -> Result<Taken, Held> {
+        if self.try_lock(me) { Ok(Taken::Free) } else { self.lock_contended(me, allowance) }
     }
 
     /// Gives it back and wakes one waiter.
@@ -110,22 +108,22 @@ impl ShardLock<'_> {
     }
 
     #[cold]
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         if let Some(pointer) = self.memory.futex(self.word) {
             futex::wake(pointer, 1);
         }
     }
 
     #[cold]
-    fn lock_contended(&self, me: Name, limit: Duration) -> Result<Taken, Held> {
-        let start = Instant::now();
+    fn lock_contended(&self, me: Name, allowance: &Allowance) -> Result<Taken, Held> {
+        let waiting = allowance.spend();
         let (mut spins, mut lost) = (0, 0_u32);
         // Whoever has slept must assume that others sleep too.
         let mut mark = 0;
         loop {
             let word = self.memory.load32(self.word, Relaxed);
             if word & !WAITERS == 0 {
-                if self.memory.exchange32(self.word, word, encode(me) | word & WAITERS | mark).is_ok() {
+                if self.memory.exchange32(self.word, word, held_by(me) | word & WAITERS | mark).is_ok() {
                     return Ok(Taken::Free);
                 }
                 lost += 1;
@@ -133,10 +131,10 @@ impl ShardLock<'_> {
                 spins += 1;
                 spin_loop();
                 continue;
-            } else if self.owner_is_dead(word, start.elapsed() > DOUBT) {
+            } else if self.owner_is_dead(word, waiting.time() > DOUBT) {
                 // A thread of the dead process may still run for a moment on another processor.
                 barrier::global();
-                if self.memory.exchange32(self.word, word, encode(me) | WAITERS).is_ok() {
+                if self.memory.exchange32(self.word, word, held_by(me) | WAITERS).is_ok() {
                     return Ok(Taken::FromDead(decode(word)));
                 }
                 lost += 1;
@@ -145,8 +143,8 @@ impl ShardLock<'_> {
                 mark = WAITERS;
             }
             // Losing is no waiting, unless somebody writes garbage without pause.
-            if (mark != 0 || lost > LOSSES) && start.elapsed() > limit {
-                return Err(Held { by: decode(word), for_so_long: start.elapsed() });
+            if (mark != 0 || lost > LOSSES) && waiting.has_spent_all() {
+                return Err(Held { by: decode(word), for_so_long: waiting.time() });
             }
         }
     }
@@ -185,9 +183,9 @@ mod tests {
     #[test]
     fn a_word_names_its_owner() {
         let name = Name { slot: 4095, generation: GENERATION_MASK };
-        assert_eq!(decode(encode(name)), name);
-        assert_eq!(decode(encode(name) | WAITERS), name);
-        assert_ne!(encode(name) & SLOT_MASK, GIVEN_UP);
-        assert_ne!(encode(Name { slot: 0, generation: 0 }), 0);
+        assert_eq!(decode(held_by(name)), name);
+        assert_eq!(decode(held_by(name) | WAITERS), name);
+        assert_ne!(held_by(name) & SLOT_MASK, GIVEN_UP);
+        assert_ne!(held_by(Name { slot: 0, generation: 0 }), 0);
     }
 }

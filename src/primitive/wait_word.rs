@@ -24,7 +24,7 @@ use crate::{
     sys::futex,
 };
 
-const WAITERS: u32 = 1 << 31;
+pub(crate) const WAITERS: u32 = 1 << 31;
 
 /// Whose change others are told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -54,9 +54,27 @@ pub(crate) struct Words<'a>(*const AtomicU64, PhantomData<&'a Cells>);
 impl Words<'_> {
     /// # Safety
     /// That word lies in the mapping and in the file.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn at(self, index: usize) -> *const AtomicU64 {
         // SAFETY: the caller has shown that the word lies in the mapping.
         unsafe { self.0.add(index) }
+    }
+
+    /// # Safety
+    /// As for `at`, with 4 bytes, so many bytes behind the first word.
+    #[inline(always)]
+    pub(crate) unsafe fn half(self, offset: usize) -> *const AtomicU32 {
+        // SAFETY: as in `at`.
+        unsafe { self.0.byte_add(offset) }.cast()
+    }
+
+    /// The words from that one on.
+    ///
+    /// # Safety
+    /// As for `at`, or that is where they end.
+    #[inline(always)]
+    pub(crate) unsafe fn behind(self, words: usize) -> Self {
+        // SAFETY: as in `at`.
+        Self(unsafe { self.0.add(words) }, PhantomData)
     }
 }

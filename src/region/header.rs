@@ -6,7 +6,7 @@
 //! | 8 | 4 | state: 1 = being made, 2 = ready |
 //! | 12 | 4 | number of the format |
 //! | 16 | 4 | 0x01020304 as the writer's processor keeps it |
-//! | 20 | 4 | identity of the hash function: 1 = rapidhash v3 |
+//! | 20 | 4 | identity of the hash functions: 1 = rapidhash v3, XXH3 for checksums of long values |
 //! | 24 | 8 | capacity in bytes |
 //! | 32 | 8 | seed of the hash function |
 //! | 40 | 8 | when it was made, nanoseconds since 1970 |

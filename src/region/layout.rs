@@ -16,7 +16,7 @@ pub(crate) const FORMAT: u32 = crate::FORMAT;
 /// Bytes of an extent, the unit in which shards take room.
 pub(crate) const EXTENT: u64 = 4096;
 /// Offsets are kept in units of this many bytes.
-pub(crate) const UNIT: u64 = 16;
+pub(crate) const UNIT: u64 = 8;
 /// The least capacity in bytes.
 pub(crate) const MIN_CAPACITY: u64 = 128 << 10;
 /// The largest capacity in bytes: what 34 bits of units can address.
@@ -30,7 +30,7 @@ pub(crate) const MAX_PARTICIPANTS: u32 = 4096;
 
 /// Live block: what changes. Outside the fixed block's checksum, so that no kill between two stores can break that.
 pub(crate) mod live {
-    /// u32: 1 once the store was destroyed.
+    /// u64: 1 once the store was destroyed.
     pub(crate) const GONE: u64 = 256;
     /// Two u64: the boot in which lock words and deadlines mean anything.
     pub(crate) const BOOT_ID: u64 = 264;
@@ -88,7 +88,7 @@ const _: () = {
     assert!(WATCHES + WATCH_COUNT * WATCH_SIZE == PARTICIPANTS);
     assert!(PARTICIPANTS.is_multiple_of(EXTENT));
     assert!(live::ANY_WAIT + 4 <= live::ROOTS && live::ROOTS + MAX_SHARDS as u64 * 16 <= space::LOCK);
-    assert!(MAX_CAPACITY == 256 << 30);
+    assert!(MAX_CAPACITY == 128 << 30);
     // 100 million keys of 128 bytes with their slots (16 bytes at half load) fit the largest region.
     assert!(100_000_000 * (128 + 16) < MAX_CAPACITY);
     // A shard's index grows to the 28 hash bits that a slot keeps: half full, all of them hold more than 100 million.

@@ -13,7 +13,10 @@ use std::{
 
 #[cfg(not(all(loom, test)))]
 use super::cells::{Cells, Words};
-use super::row::{Row, RowMut};
+use super::{
+    glance::Glance,
+    row::{Row, RowMut},
+};
 #[cfg(all(loom, test))]
 use crate::models::cells::{Cells, Words};
 use crate::{
@@ -64,23 +67,6 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Asks for what follows, in the cache line after the one of this offset and in the next: a record's length is known
-    /// only once its beginning has come, and then they have come too.
-    #[inline(always)]
-    pub(crate) fn prefetch_behind(&self, offset: u64) {
-        #[cfg(all(target_arch = "x86_64", not(all(loom, test))))]
-        if offset < self.words * 8 {
-            // SAFETY: the offset lies in the mapping; a prefetch behind its end is no access, and never faults.
-            unsafe {
-                let line = self.start.at(offset as usize / 8).cast::<i8>();
-                std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.wrapping_add(64));
-                std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.wrapping_add(112));
-            }
-        }
-        #[cfg(not(all(target_arch = "x86_64", not(all(loom, test)))))]
-        let _ = offset;
-    }
-
     /// Whether these bytes lie in the file.
     #[inline(always)]
     pub(crate) fn contains(&self, offset: u64, len: u64) -> bool {
@@ -125,13 +111,27 @@ pub(crate) struct Page<'a>(Words<'a>);
 #[derive(Clone, Copy)]
 pub(crate) struct PageMut<'a>(Page<'a>);
 
-impl Page<'_> {
+impl<'a> Page<'a> {
+    /// # Safety
+    /// The words of a whole page lie in the mapping and in the file.
+    #[inline(always)]
+    pub(super) unsafe fn new(words: Words<'a>) -> Self {
+        Self(words)
+    }
+
     /// A word of the page; `field` is counted in bytes, and rounded down to a word of this page.
     #[inline(always)]
     fn word(&self, field: u64) -> *const AtomicU64 {
-        // SAFETY: the mask keeps the word in the page, which `Memory::page` has found in the file; what is in the file
+        // SAFETY: the mask keeps the word in the page, which whoever made it has found in the file; what is in the file
         // once stays there, and the mapping lives as long as the memory that is borrowed.
         unsafe { self.0.at((field & (PAGE - 1)) as usize / 8) }
+    }
+
+    /// The same for 4 bytes.
+    #[inline(always)]
+    fn half(&self, field: u64) -> *const AtomicU32 {
+        // SAFETY: as in `word`.
+        unsafe { self.0.half((field & (PAGE - 4)) as usize) }
     }
 
     #[inline(always)]
@@ -139,13 +139,39 @@ impl Page<'_> {
         // SAFETY: `word` gives only aligned pointers into the live mapping; the access is atomic.
         unsafe { (*self.word(field)).load(order) }
     }
+
+    #[inline(always)]
+    pub(crate) fn load32(&self, field: u64, order: Ordering) -> u32 {
+        // SAFETY: as in `load`.
+        unsafe { (*self.half(field)).load(order) }
+    }
 }
 
-impl PageMut<'_> {
+impl<'a> PageMut<'a> {
+    /// # Safety
+    /// The mapping may be written.
+    #[inline(always)]
+    pub(super) unsafe fn new(page: Page<'a>) -> Self {
+        Self(page)
+    }
+
     #[inline(always)]
     pub(crate) fn store(&self, field: u64, value: u64, order: Ordering) {
-        // SAFETY: as in `Page::load`; `Memory::page_mut` has seen that the mapping may be written.
+        // SAFETY: as in `Page::load`; whoever made it has seen that the mapping may be written.
         unsafe { (*self.0.word(field)).store(value, order) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn swap32(&self, field: u64, value: u32, order: Ordering) -> u32 {
+        // SAFETY: as in `store`.
+        unsafe { (*self.0.half(field)).swap(value, order) }
+    }
+
+    /// Compare and swap; whether it was done.
+    #[inline(always)]
+    pub(crate) fn exchange32(&self, field: u64, old: u32, new: u32) -> bool {
+        // SAFETY: as in `store`.
+        unsafe { (*self.0.half(field)).compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst).is_ok() }
     }
 }
 
@@ -364,6 +390,20 @@ impl Memory {
         View { memory: self, start, words: self.words.load(Ordering::Relaxed) }
     }
 
+    /// What is known now, for whoever has no time to learn more.
+    #[inline(always)]
+    pub(crate) fn glance(&self) -> Option<Glance<'_>> {
+        // SAFETY: 0 is the beginning of the mapping, and so many words lie in the file.
+        unsafe { Glance::new(self.cells.words(0), self.words.load(Ordering::Relaxed)) }
+    }
+
+    /// The same where it may be written.
+    #[inline(always)]
+    pub(super) fn glance_of_writable(&self) -> Option<Glance<'_>> {
+        // SAFETY: as in `glance`.
+        unsafe { Glance::new(self.cells.words(0), self.writable_words.load(Ordering::Relaxed)) }
+    }
+
     /// As [`View::copy_out`].
     pub(crate) fn copy_out(&self, offset: u64, len: usize, into: &mut Vec<u8>) -> Option<()> {
         self.view().copy_out(offset, len, into)
@@ -381,7 +421,7 @@ impl Memory {
 
     /// Copies bytes in, word by word, the last word filled up with zeros.
     pub(crate) fn copy_in(&self, offset: u64, bytes: &[u8]) -> Option<()> {
-        let mut row = self.row_mut(offset, (bytes.len() as u64).next_multiple_of(8))?;
+        let row = self.row_mut(offset, (bytes.len() as u64).next_multiple_of(8))?;
         row.put_bytes(0, bytes);
         Some(())
     }

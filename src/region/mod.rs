@@ -2,6 +2,7 @@
 
 #[cfg(not(all(loom, test)))]
 mod cells;
+pub(crate) mod glance;
 pub(crate) mod header;
 pub(crate) mod layout;
 pub(crate) mod memory;

@@ -1,9 +1,10 @@
 //! Sizes of blocks: what is asked for is rounded up to one of these, by at most an eighth (16 bytes for the smallest).
+//! Eight sizes from each power of two to the next.
 
 use crate::region::layout::{EXTENT, UNIT};
 
 /// How many sizes there are.
-pub(crate) const COUNT: usize = 47;
+pub(crate) const COUNT: usize = 51;
 /// The largest block; what is larger takes whole extents.
 pub(crate) const LARGEST: u64 = 4096;
 /// Bytes at the beginning of a span that keep its books.
@@ -54,7 +55,9 @@ const fn sizes() -> [u16; COUNT] {
     while index < COUNT {
         sizes[index] = size;
         size += match size {
-            0..256 => 16,
+            0..64 => 16,
+            64..128 => 8,
+            128..256 => 16,
             256..512 => 32,
             512..1024 => 64,
             1024..2048 => 128,
@@ -85,7 +88,7 @@ const _: () = {
 
 impl Class {
     /// The class for so many bytes; `None` when they take whole extents.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of(bytes: u64) -> Option<Self> {
         if bytes > LARGEST {
             return None;
@@ -127,7 +130,7 @@ impl Class {
     }
 
     /// Which block begins so many bytes behind the books of a span; `None` between two of them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn block_at(self, within: u64) -> Option<u64> {
         // Exact for spans of up to 2^15 bytes; further on it is too large a number, or no multiple.
         let index = (within / UNIT).wrapping_mul(u64::from(RECIPROCALS[self.0 as usize])) >> 20;

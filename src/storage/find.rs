@@ -2,6 +2,7 @@
 
 use super::{
     Key,
+    plain::Sighted,
     read::Seen,
     record::{Life, Record, Shape},
     shard::{INTENT, Intent, Locked},
@@ -31,50 +32,51 @@ pub(crate) struct Current<'a> {
 }
 
 impl Locked<'_> {
+    /// What nearly every search for a key that is there comes to: where the slot is, the slot, and the revision.
+    #[inline]
+    fn find_plain(&self, key: &Key<'_>) -> Option<(u64, Slot, u64)> {
+        let glance = self.storage.memory.glance()?;
+        let found = Sighted::of(key, self.root(key.space), glance)?;
+        let is_it = found.version() != 0 && found.open(key, glance)?.has_key(key);
+        is_it.then_some((found.at, found.slot, found.version()))
+    }
+
     /// The slot of a key, or where it could go.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn find(&self, key: &Key<'_>) -> Result<Found> {
-        match self.find_at_once(key) {
-            Some(found) => Ok(found),
+        match self.find_plain(key) {
+            Some((at, slot, _)) => Ok(Found::Here { at, slot }),
             None => self.find_thoroughly(key),
         }
     }
 
-    /// What nearly every search for a key that is there comes to: the first slot with its hash is its own.
-    #[inline(always)]
-    fn find_at_once(&self, key: &Key<'_>) -> Option<Found> {
-        self.record_at_once(key).map(|(at, slot, _)| Found::Here { at, slot })
-    }
-
-    /// The same with the record's version.
-    #[inline(always)]
-    fn record_at_once(&self, key: &Key<'_>) -> Option<(u64, Slot, u64)> {
-        let memory = &self.storage.memory;
-        let view = memory.view();
-        let (at, slot) = self.root(key.space).first_of(key.hash, view)?;
-        let (shape, row) = Record::through(memory, view, slot.offset()).open()?;
-        let version = row.load(0);
-        let found = slot.is_record() && version != 0 && Record::row_has_key(row, shape, key.space, key.bytes);
-        found.then_some((at, slot, version))
+    /// The slot of a key, or where it could go; its revision, if it is there and live.
+    #[inline]
+    pub(crate) fn look_up(&self, key: &Key<'_>) -> Result<(Found, Option<u64>)> {
+        if let Some((at, slot, revision)) = self.find_plain(key) {
+            return Ok((Found::Here { at, slot }, Some(revision)));
+        }
+        let found = self.find_thoroughly(key)?;
+        Ok((found, self.live_at(found)?.map(|current| current.revision)))
     }
 
     /// Revision and lifetime of a key if it is there and live.
     #[inline]
     pub(crate) fn seen(&self, key: &Key<'_>) -> Result<Option<Seen>> {
-        match self.record_at_once(key) {
-            Some((_, slot, revision)) if !slot.is_mortal() => Ok(Some(Seen { revision, life: Life::Forever })),
-            _ => self.seen_thoroughly(key),
+        match self.find_plain(key) {
+            Some((.., revision)) => Ok(Some(Seen { revision, life: Life::Forever })),
+            None => self.seen_thoroughly(key),
         }
     }
 
     #[cold]
     fn seen_thoroughly(&self, key: &Key<'_>) -> Result<Option<Seen>> {
-        let current = self.live_at(self.find(key)?)?;
+        let current = self.live_at(self.find_thoroughly(key)?)?;
         Ok(current.map(|current| Seen { revision: current.revision, life: current.life }))
     }
 
     #[cold]
-    fn find_thoroughly(&self, key: &Key<'_>) -> Result<Found> {
+    pub(crate) fn find_thoroughly(&self, key: &Key<'_>) -> Result<Found> {
         let memory = &self.storage.memory;
         let root = self.sound_root(key.space)?;
         let start = root.start(key.hash);

@@ -4,7 +4,7 @@
 //!
 //! | bits | what |
 //! |---|---|
-//! | 0–33 | offset of the table in units of 16 bytes; 0 = there is none yet |
+//! | 0–33 | offset of the table in units of 8 bytes; 0 = there is none yet |
 //! | 34–39 | logarithm of the number of slots |
 //! | 40–63 | generation: grows with every new table |
 //!
@@ -14,6 +14,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::{
+    classes::LARGEST,
     shard::{Intent, LIVE, Locked, Shard, USED},
     slot::{EMPTY, GRAVE, HASH_BITS, Slot},
 };
@@ -21,11 +22,11 @@ use crate::{
     broken::{self, Defect},
     driver::Space,
     error::{ErrorKind, Result},
-    primitive::atomics::{MODELLED, fence},
-    region::{
-        layout::UNIT,
-        memory::{Memory, View},
+    primitive::{
+        atomics::{MODELLED, fence},
+        wait_word::Duty,
     },
+    region::{glance::Glance, layout::UNIT, memory::Memory, row::Row},
 };
 
 const OFFSET: u64 = (1 << 34) - 1;
@@ -77,21 +78,60 @@ impl Root {
         u64::from(hash) >> (HASH_BITS - self.log())
     }
 
-    /// The first slot with this hash and where it is, if it is among the first few of its row.
-    #[inline]
-    pub(crate) fn first_of(self, hash: u32, view: View<'_>) -> Option<(u64, Slot)> {
-        let start = self.start(hash);
+    /// The first slot that names a record without a lifetime whose key has this hash, where it is, and its word, if it is
+    /// among the first few of its row.
+    #[inline(always)]
+    pub(crate) fn plain_of<'a>(self, hash: u32, glance: Glance<'a>) -> Option<(u64, Slot, Row<'a>)> {
+        // Garbage leads somewhere, which is looked at as everything else is.
+        let log = (self.0 >> 34) as u32 & 63;
+        let mask = !(u64::MAX << log);
+        let start = u64::from(hash).wrapping_shr(HASH_BITS.wrapping_sub(log));
         for number in start..start + NEAR {
-            let at = self.slot_at(number);
-            let slot = Slot(view.load(at, Acquire));
+            let at = self.offset() + (number & mask) * 8;
+            let place = glance.row(at, 1)?;
+            let slot = Slot(place.load(0, Acquire));
+            if slot.is_plain_of(hash) {
+                return (slot.offset() != 0).then_some((at, slot, place));
+            }
             if slot == EMPTY {
                 return None;
             }
-            if slot.hash() == hash && slot != GRAVE {
-                return Some((at, slot));
+        }
+        None
+    }
+
+    /// Where a key with this hash can be put that is not there, and what stands there: the first grave of its row, or the
+    /// slot that ends it. `None` where that is not among the first few, or where the key may be there after all.
+    #[inline(always)]
+    pub(crate) fn vacancy(self, hash: u32, glance: Glance<'_>) -> Option<(u64, Slot)> {
+        let mut grave = None;
+        if !self.exists() {
+            return None;
+        }
+        for number in self.start(hash)..self.start(hash) + NEAR.min(self.slots()) {
+            let at = self.slot_at(number);
+            let slot = Slot(glance.row(at, 1)?.load(0, Acquire));
+            match slot {
+                EMPTY => return Some((grave.unwrap_or(at), if grave.is_some() { GRAVE } else { EMPTY })),
+                GRAVE => grave = grave.or(Some(at)),
+                slot if slot.hash() == hash => return None,
+                _ => {}
             }
         }
         None
+    }
+
+    /// Whether the row ends with the slot behind this one: then no grave is needed here.
+    #[inline(always)]
+    pub(crate) fn ends_behind(self, at: u64, glance: Glance<'_>) -> Option<bool> {
+        let number = at.wrapping_sub(self.offset()) / 8;
+        Some(glance.row(self.slot_at(number.wrapping_add(1)), 1)?.load(0, Acquire) == EMPTY.0)
+    }
+
+    /// Whether so few records are to have a smaller index.
+    #[inline(always)]
+    pub(crate) fn is_sparse(self, live: u64) -> bool {
+        self.slots() > FEWEST && live * 16 <= self.slots()
     }
 
     #[inline]
@@ -127,12 +167,26 @@ impl Locked<'_> {
         Ok((live, used))
     }
 
+    /// Whether there is room for so many more slots.
+    #[inline]
+    pub(crate) fn has_room(&self, space: Space, more: u64) -> Result<bool> {
+        let root = self.sound_root(space)?;
+        let (_, used) = self.counts(space, root)?;
+        Ok(root.exists() && (used + more) * 4 <= root.slots() * 3)
+    }
+
     /// Makes room for so many more slots. When none is left for a larger index, the present one is filled up first.
     pub(crate) fn reserve(&self, space: Space, more: u64) -> Result<()> {
+        if self.has_room(space, more)? {
+            return Ok(());
+        }
         let root = self.sound_root(space)?;
         let slots = root.slots();
         let (live, used) = self.counts(space, root)?;
-        if root.exists() && (used + more) * 4 <= slots * 3 {
+        // Then records need the room more than searches need short ways. (A smaller one is a block of a span, which may be
+        // larger than the run of extents that it would give way to.)
+        let takes_a_run = slots * 8 > LARGEST;
+        if takes_a_run && (used + more) * 8 <= slots * 7 && self.storage.space().is_nearly_full() {
             return Ok(());
         }
         let wanted = ((live + more) * 2).next_power_of_two().max(FEWEST);
@@ -149,7 +203,7 @@ impl Locked<'_> {
     pub(crate) fn shrink(&self, space: Space) -> Result<()> {
         let root = self.sound_root(space)?;
         let (live, _) = self.counts(space, root)?;
-        if root.slots() <= FEWEST || live * 16 > root.slots() {
+        if !root.is_sparse(live) {
             return Ok(());
         }
         let wanted = (live * 2).next_power_of_two().max(FEWEST);
@@ -174,7 +228,7 @@ impl Locked<'_> {
         self.store(super::shard::INTENT_NEW, new.0);
         self.store(super::shard::INTENT_WAIT, u64::MAX);
         self.storage.memory.swap(at, new.0, std::sync::atomic::Ordering::SeqCst);
-        self.settle()
+        self.settle(Duty::Own)
     }
 
     /// An index that nobody reads yet.
@@ -213,7 +267,9 @@ impl Locked<'_> {
             if !broken::has(Defect::IndexReusedUnfenced) {
                 fence(Release);
             }
-            self.retire(old.offset())?;
+            // It need not rest: whoever searches it looks at the root again, and an index is hardly ever replaced twice.
+            // Old ones at rest would be as large as the new one together.
+            self.free(old.offset())?;
         }
         Ok(())
     }

@@ -8,6 +8,8 @@ use crate::{driver::Space, region::layout::WAIT_WORD_COUNT};
 pub(crate) struct Key<'a> {
     pub(crate) space: Space,
     pub(crate) bytes: &'a [u8],
+    /// All of the hash.
+    pub(crate) whole: u64,
     /// Which shard it belongs to.
     pub(crate) shard: u32,
     /// What its slot keeps of the hash; also where the search begins.
@@ -23,6 +25,7 @@ impl<'a> Key<'a> {
         Self {
             space,
             bytes,
+            whole: hash,
             shard: (hash >> 58) as u32 & (shards - 1),
             hash: (hash >> 30) as u32 & ((1 << HASH_BITS) - 1),
             wait: hash & (WAIT_WORD_COUNT - 1),

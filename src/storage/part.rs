@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     driver::Space,
-    region::memory::{Memory, PAGE},
+    region::memory::{Memory, PAGE, PageMut},
 };
 
 const TAG: u64 = 8;
@@ -67,6 +67,13 @@ pub(crate) struct Entry {
     pub(crate) space: Space,
     pub(crate) old: Slot,
     pub(crate) new: Slot,
+}
+
+impl Entry {
+    #[inline(always)]
+    fn place(&self) -> u64 {
+        self.at | self.wait << 40 | (self.space as u64) << 50
+    }
 }
 
 /// A shard's part of a transaction.
@@ -124,8 +131,7 @@ impl Part<'_> {
     #[inline(always)]
     pub(crate) fn write(&self, tag: Tag, index: u64, entry: Entry) {
         let at = self.entry_at(index);
-        let place = entry.at | entry.wait << 40 | (entry.space as u64) << 50;
-        self.memory.store(at, place, Release);
+        self.memory.store(at, entry.place(), Release);
         self.memory.store(at + 8, entry.old.0, Release);
         self.memory.store(at + 16, entry.new.0, Release);
         self.memory.store(at + 24, tag.0, Release);
@@ -142,6 +148,45 @@ impl Part<'_> {
             old: Slot(view.load(at + 8, Relaxed)),
             new: Slot(view.load(at + 16, Relaxed)),
         }
+    }
+}
+
+/// A part of one entry in the header of its shard, for whoever has that at hand.
+#[derive(Clone, Copy)]
+pub(crate) struct Single<'a>(pub(crate) PageMut<'a>);
+
+impl Single<'_> {
+    /// Where in the shard's header its entry is.
+    pub(crate) const ENTRY: u64 = HEADER_PART + ENTRIES;
+
+    /// As [`Part::begin`].
+    #[inline(always)]
+    pub(crate) fn begin(self, tag: Tag) {
+        self.store(0, 0);
+        self.store(TAG, tag.0);
+        self.store(COUNT, 0);
+        self.store(DONE, 0);
+    }
+
+    /// As [`Part::write`]. The entry is complete.
+    #[inline(always)]
+    pub(crate) fn write(self, tag: Tag, entry: Entry) {
+        self.store(ENTRIES, entry.place());
+        self.store(ENTRIES + 8, entry.old.0);
+        self.store(ENTRIES + 16, entry.new.0);
+        self.store(ENTRIES + 24, tag.0);
+        self.store(COUNT, 1);
+    }
+
+    /// The entry was put away.
+    #[inline(always)]
+    pub(crate) fn end(self) {
+        self.store(DONE, 1);
+    }
+
+    #[inline(always)]
+    fn store(self, field: u64, value: u64) {
+        self.0.store(HEADER_PART + field, value, Release);
     }
 }
 

@@ -11,26 +11,23 @@
 //! Hit, miss and key mismatch (attack 15) are all believed only then; else everything begins anew, after a while with
 //! pauses. A pause is no waiting for a writer: each lost race means that somebody's change was done.
 
-use std::{
-    sync::atomic::Ordering::Acquire,
-    time::{Duration, Instant},
-};
+use std::{num::NonZeroU64, sync::atomic::Ordering::Acquire};
 
 use super::{
     Key, Storage,
     index::Root,
     part,
+    plain::Sighted,
     record::{Life, Record, Shape},
     slot::{EMPTY, Slot},
 };
 use crate::{
     broken::{self, Defect},
     error::{Error, ErrorKind, Result},
-    primitive::{atomics::fence, backoff::Backoff},
+    primitive::{allowance::Allowance, atomics::fence, backoff::Backoff},
+    region::glance::Glance,
 };
 
-/// Losing so long without a break is no race any more.
-const LIMIT: Duration = Duration::from_secs(5);
 /// So many contradictions in a row are no race either. With the pauses in between they take about 0.1 s.
 const CONTRADICTIONS: u32 = 120;
 
@@ -87,75 +84,84 @@ impl Sighting {
 
 impl Storage {
     /// Copies the value of a key into `into` if it is there; revision and lifetime, dead or not.
-    #[inline]
+    #[cfg(all(loom, test))]
     pub(crate) fn read(&self, key: &Key<'_>, into: &mut Vec<u8>) -> Result<Option<Seen>> {
-        // Who believes a mismatch, believes the first one: reading thoroughly would be a second look.
-        let is_hurried = !broken::has(Defect::MismatchBelieved);
-        match is_hurried.then(|| self.read_plain(key, Some(&mut *into))).flatten() {
-            Some(seen) => Ok(Some(seen)),
+        match self.memory.glance().and_then(|glance| self.read_plain(glance, key, Some(&mut *into))) {
+            Some(revision) => Ok(Some(Seen { revision: revision.get(), life: Life::Forever })),
             None => self.read_thoroughly(key, into),
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn read_thoroughly(&self, key: &Key<'_>, into: &mut Vec<u8>) -> Result<Option<Seen>> {
+    /// The same, whatever is there.
+    pub(crate) fn read_thoroughly(&self, key: &Key<'_>, into: &mut Vec<u8>) -> Result<Option<Seen>> {
         self.look_until_fact(|| self.try_read(key, Some(&mut *into)))
     }
 
-    /// What nearly every read comes to: a record without a lifetime, which nobody is changing. The same steps as in
-    /// [`Storage::try_read`], where `None` leads: to whatever is absent, marked, mortal, in doubt, lost or broken.
-    #[inline]
-    fn read_plain(&self, key: &Key<'_>, into: Option<&mut Vec<u8>>) -> Option<Seen> {
-        let view = self.memory.view();
-        let root_at = self.geometry.root(key.shard, key.space as u64);
-        let root = Root(view.load(root_at, Acquire));
-        let (at, slot) = root.first_of(key.hash, view).filter(|(_, slot)| slot.is_plain())?;
-        view.prefetch_behind(slot.offset());
-        let record = Record::through(&self.memory, view, slot.offset());
-        let version = record.version();
-        let unchanged = view.load(at, Acquire) == slot.0
-            && (view.load(root_at, Acquire) == root.0 || broken::has(Defect::RootNotReread));
-        if !unchanged || self.in_doubt || version == 0 && !broken::has(Defect::VersionZeroRead) {
+    /// What nearly every read comes to: the revision of a record without a lifetime, which nobody is changing. The same
+    /// steps as in [`Storage::read_thoroughly`], where `None` leads: to whatever is absent, marked, mortal, in doubt, lost
+    /// or broken.
+    #[inline(always)]
+    pub(crate) fn read_plain(
+        &self,
+        glance: Glance<'_>,
+        key: &Key<'_>,
+        into: Option<&mut Vec<u8>>,
+    ) -> Option<NonZeroU64> {
+        // Who believes a mismatch, believes the first one: reading thoroughly would be a second look.
+        if broken::has(Defect::MismatchBelieved) {
             return None;
         }
-        let (shape, row) = record.open()?;
-        let still = || {
-            fence(Acquire);
-            row.load(0) == version
-        };
-        let has_key = || Record::row_has_key(row, shape, key.space, key.bytes);
-        let copied = match into {
-            None => has_key(),
-            Some(into) => {
-                // Nothing is allocated by a length that nobody has validated.
-                let fits = into.capacity() >= shape.value_len.next_multiple_of(8) || still();
-                fits && has_key() && row.copy_out(shape.value_at() as usize / 8, shape.value_len, into).is_some()
-            }
-        };
-        (copied && !shape.is_mortal() && still()).then_some(Seen { revision: version, life: Life::Forever })
+        let header = glance.header();
+        let root_at = self.geometry.root(key.shard, key.space as u64);
+        let root = Root(header.load(root_at, Acquire));
+        let found = Sighted::of(key, root, glance)?;
+        found.prefetch();
+        let version = NonZeroU64::new(found.version())?;
+        let unchanged =
+            found.is_unchanged() && (header.load(root_at, Acquire) == root.0 || broken::has(Defect::RootNotReread));
+        if !unchanged || self.in_doubt {
+            return None;
+        }
+        // Nothing is allocated by lengths that nobody has validated.
+        let record = found.open(key, glance)?;
+        if !record.has_key(key) {
+            return None;
+        }
+        if let Some(into) = into {
+            record.copy_value(into)?;
+        }
+        fence(Acquire);
+        (found.version_again() == version.get()).then_some(version)
     }
 
     /// Revision and lifetime of a key, dead or not.
     pub(crate) fn peek(&self, key: &Key<'_>) -> Result<Option<Seen>> {
-        match self.read_plain(key, None) {
-            Some(seen) => Ok(Some(seen)),
+        match self.memory.glance().and_then(|glance| self.read_plain(glance, key, None)) {
+            Some(revision) => Ok(Some(Seen { revision: revision.get(), life: Life::Forever })),
             None => self.look_until_fact(|| self.try_read(key, None)),
         }
     }
 
     /// Repeats a look until it gives a fact.
     #[inline]
-    pub(crate) fn look_until_fact<T>(&self, mut look: impl FnMut() -> Look<T>) -> Result<T> {
+    pub(crate) fn look_until_fact<T>(&self, look: impl FnMut() -> Look<T>) -> Result<T> {
+        self.look_within(&Allowance::full(), look)
+    }
+
+    /// The same as one of many looks of a call, which together may lose races for so long.
+    #[inline]
+    pub(crate) fn look_within<T>(&self, allowance: &Allowance, mut look: impl FnMut() -> Look<T>) -> Result<T> {
         match look() {
             Ok(fact) => Ok(fact),
-            Err(_) => self.look_again(look),
+            Err(_) => self.look_again(allowance, look),
         }
     }
 
     #[cold]
-    fn look_again<T>(&self, mut look: impl FnMut() -> Look<T>) -> Result<T> {
-        let (mut backoff, start, mut broken) = (Backoff::default(), Instant::now(), 0);
+    fn look_again<T>(&self, allowance: &Allowance, mut look: impl FnMut() -> Look<T>) -> Result<T> {
+        let (mut backoff, losing, mut broken) = (Backoff::default(), allowance.spend(), 0);
+        // Whoever was stopped meanwhile has not lost for that long; whoever has lost long enough before, has.
+        let least = if losing.had_nothing() { 10 } else { 100 };
         loop {
             backoff.snooze();
             match look() {
@@ -164,7 +170,7 @@ impl Storage {
                 Err(Why::Broken) => broken += 1,
                 Err(Why::NoMemory(bytes)) => return Err(self.no_memory(bytes)),
             }
-            if broken > CONTRADICTIONS || backoff.lost() > 1000 && start.elapsed() > LIMIT {
+            if broken > CONTRADICTIONS || backoff.lost() > least && losing.has_spent_all() {
                 return Err(Error::new(
                     ErrorKind::Corrupt,
                     format!("{}: what is to be read is damaged; run `shmsync verify`", self.path.display()),
@@ -275,7 +281,7 @@ impl Storage {
     /// Whether a record's checksum fits, where that is in doubt.
     #[inline]
     pub(crate) fn is_whole(&self, record: &Record<'_>, shape: Shape) -> bool {
-        !self.in_doubt || record.is_sound(shape, &mut Vec::new(), &mut Vec::new())
+        !self.in_doubt || record.is_sound(self, shape, &mut Vec::new(), &mut Vec::new())
     }
 
     /// The full fence of whoever reads several words that must be of one moment.

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     driver::Space,
     error::{ErrorKind, Result},
+    primitive::allowance::Allowance,
     region::{layout::EXTENT, participants::Name},
 };
 
@@ -79,9 +80,10 @@ impl Storage {
             plans.iter().for_each(|plan| shard.clean_index(plan));
         }
         survey.write_extents();
+        let allowance = Allowance::full();
         for (shard, plans) in self.shards().zip(&plans) {
             shard.clear_header(plans);
-            let locked = shard.lock(me)?;
+            let locked = shard.lock(me, &allowance)?;
             for (first, what) in survey.spans_of(shard.index) {
                 let bits = survey.bits.get(&first).copied().unwrap_or(0);
                 locked.rewrite_span(first * EXTENT, what, bits)?;
@@ -89,22 +91,26 @@ impl Storage {
         }
         for (shard, plans) in self.shards().zip(&plans) {
             for plan in plans.iter().filter(|plan| !plan.has_place) {
-                match shard.lock(me)?.refill(plan) {
+                let refilled = shard.lock(me, &allowance)?.refill(plan);
+                match refilled {
                     // Better without a net than not at all.
                     Err(error) if error.kind() == ErrorKind::Full && !sheltered.is_empty() => {
-                        self.release_all(me, &mut sheltered)?;
-                        shard.lock(me)?.refill(plan)?;
+                        self.release_all(me, &mut sheltered, &allowance)?;
+                        shard.lock(me, &allowance)?.refill(plan)?;
                     }
                     done => done?,
                 }
             }
         }
-        self.release_all(me, &mut sheltered)?;
+        self.release_all(me, &mut sheltered, &allowance)?;
         Ok(survey.dropped)
     }
 
-    fn release_all(&self, me: Name, sheltered: &mut Vec<(u32, u64)>) -> Result<()> {
-        sheltered.drain(..).try_for_each(|(shard, first)| self.space().release(me, shard, first))
+    fn release_all(&self, me: Name, sheltered: &mut Vec<(u32, u64)>, allowance: &Allowance) -> Result<()> {
+        sheltered.drain(..).try_for_each(|(shard, first)| {
+            let locked = self.shard(shard).lock(me, allowance)?;
+            self.space().release(&locked, first)
+        })
     }
 }
 
@@ -155,7 +161,7 @@ impl Survey<'_> {
             return Err(shard.corrupt("its records overlap"));
         };
         self.budget = budget;
-        if !record.is_sound(shape, &mut bytes, &mut value) {
+        if !record.is_sound(self.storage, shape, &mut bytes, &mut value) {
             return Ok(false);
         }
         let key = self.storage.key(space, &bytes);

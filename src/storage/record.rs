@@ -6,7 +6,7 @@
 //! | 8 | 4 | length of the value |
 //! | 12 | 2 | length of the key, less 1 |
 //! | 14 | 2 | flags: bits 0–1 lifetime (0 forever, 1 until, 2 owner), bit 2 space |
-//! | 16 | 8 | checksum of everything but itself, see [`checksum_of`] and [`Record::seal`] |
+//! | 16 | 8 | checksum of everything but itself, see [`checksum_of`] and [`Unsealed::seal`] |
 //! | 24 | 16 | only with a lifetime: deadline in nanoseconds of the boot, or the owner's number; the owner's slot |
 //! | then | | key, filled up to 8 bytes |
 //! | then | | value, filled up to 8 bytes |
@@ -14,18 +14,21 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use rapidhash::v3::{DEFAULT_RAPID_SECRETS, rapidhash_v3, rapidhash_v3_inline};
+use twox_hash::XxHash3_64;
 
+use super::{Key, Storage};
 use crate::{
     broken::{self, Defect},
     driver::{MAX_KEY_LEN, MAX_VALUE_LEN, Space},
     primitive::atomics::fence,
     region::{
         memory::{Memory, View},
-        row::Row,
+        row::RowMut,
     },
 };
 
-const HEADER: u64 = 24;
+/// Bytes before the lifetime or the key.
+pub(crate) const HEADER: u64 = 24;
 const LIFETIME: u64 = 16;
 
 /// How long a record stays, as it is kept.
@@ -80,6 +83,12 @@ impl Shape {
         Self { key_len, value_len, kind: life.kind(), space: space as u64 }
     }
 
+    /// The same for a value of that length.
+    #[inline(always)]
+    pub(crate) fn with_value(self, value_len: usize) -> Self {
+        Self { value_len, ..self }
+    }
+
     #[inline]
     fn from_word(word: u64) -> Self {
         Self {
@@ -92,7 +101,7 @@ impl Shape {
 
     #[inline]
     fn word(self) -> u64 {
-        self.value_len as u64 | (self.key_len as u64 - 1) << 32 | self.kind << 48 | self.space << 50
+        self.value_len as u64 | upper_half(self.key_len, self.kind, self.space) << 32
     }
 
     #[inline]
@@ -123,6 +132,12 @@ impl Shape {
 
 const _: () = assert!(MAX_KEY_LEN == 1 << 16 && MAX_VALUE_LEN < 1 << 32);
 
+/// The upper half of a record's second word: everything but the length of the value.
+#[inline(always)]
+pub(crate) fn upper_half(key_len: usize, kind: u64, space: u64) -> u64 {
+    (key_len as u64).wrapping_sub(1) | kind << 16 | space << 18
+}
+
 /// A record at an offset. What is read of it is a fact only once the reader has validated it.
 #[derive(Clone, Copy)]
 pub(crate) struct Record<'a> {
@@ -135,19 +150,6 @@ impl<'a> Record<'a> {
     #[inline]
     pub(crate) fn new(memory: &'a Memory, at: u64) -> Self {
         Self { memory, view: memory.view(), at }
-    }
-
-    /// The same, with a view that is at hand.
-    #[inline(always)]
-    pub(crate) fn through(memory: &'a Memory, view: View<'a>, at: u64) -> Self {
-        Self { memory, view, at }
-    }
-
-    /// Lengths and lifetime, and all words of it; `None` when so much does not fit into the file.
-    #[inline(always)]
-    pub(crate) fn open(&self) -> Option<(Shape, Row<'a>)> {
-        let shape = Shape::from_word(self.view.load(self.at + 8, Relaxed));
-        Some((shape, self.view.row(self.at, shape.size())?))
     }
 
     /// The version, 0 when there is none; what is loaded after it is no older.
@@ -168,12 +170,6 @@ impl<'a> Record<'a> {
     pub(crate) fn shape(&self) -> Option<Shape> {
         let shape = Shape::from_word(self.view.load(self.at + 8, Relaxed));
         self.view.contains(self.at, shape.size()).then_some(shape)
-    }
-
-    /// As [`Record::has_key`], of an opened record.
-    #[inline(always)]
-    pub(crate) fn row_has_key(row: Row<'_>, shape: Shape, space: Space, key: &[u8]) -> bool {
-        shape.key_len == key.len() && shape.is_of(space) && row.equals(shape.key_at() as usize / 8, key)
     }
 
     #[inline]
@@ -218,59 +214,108 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Writes everything but the version, which is 0 from before the first to after the last byte.
+    /// Writes everything but the version; `None` where there is no room.
     #[inline(always)]
-    pub(crate) fn fill(&self, shape: Shape, key: &[u8], value: &[u8], life: Life) -> Option<()> {
-        let mut row = self.memory.row_mut(self.at, shape.size())?;
-        row.put(0, 0);
-        if !broken::has(Defect::RecordFilledUnfenced) {
-            fence(Release);
-        }
-        row.put(1, shape.word());
-        if life.is_mortal() {
-            let (first, second) = life.words();
-            row.put(HEADER as usize / 8, first);
-            row.put(HEADER as usize / 8 + 1, second);
-        }
-        row.put_bytes(shape.key_at() as usize / 8, key);
-        row.put_bytes(shape.value_at() as usize / 8, value);
-        Some(())
+    pub(crate) fn fill(&self, shape: Shape, key: &[u8], value: &[u8], life: Life) -> Option<Unsealed<'a>> {
+        let row = self.memory.row_mut(self.at, shape.size())?;
+        Some(Unsealed::fill(row, shape, key, value, life))
     }
 
-    /// Makes a filled record valid; it exists once a slot names it. `checksum` is that of key and value.
-    #[inline(always)]
-    pub(crate) fn seal(&self, shape: Shape, checksum: u64, life: Life, version: u64) {
-        let checksum = with_head(checksum, shape, life, version);
-        self.memory.store(self.at + 16, checksum, Relaxed);
-        self.memory.store(self.at, version, Release);
+    /// What was filled before, by this process.
+    pub(crate) fn unsealed(&self) -> Option<Unsealed<'a>> {
+        self.memory.row_mut(self.at, HEADER).map(Unsealed)
     }
 
     /// Whether the checksum fits; `into` is used for key and value.
-    pub(crate) fn is_sound(&self, shape: Shape, key: &mut Vec<u8>, value: &mut Vec<u8>) -> bool {
+    pub(crate) fn is_sound(&self, storage: &Storage, shape: Shape, key: &mut Vec<u8>, value: &mut Vec<u8>) -> bool {
         if self.key(shape, key).is_none() || self.value(shape, value).is_none() {
             return false;
         }
-        let expected = with_head(checksum_of(key, value), shape, self.life(shape), self.version());
+        // No hash depends on the space.
+        let key = storage.key(Space::Values, key);
+        let expected = with_head(checksum_of(&key, value), shape, self.life(shape), self.version());
         self.view.load(self.at + 16, Relaxed) == expected
     }
 }
 
-/// The checksum of key and value, to which [`Record::seal`] adds the rest: rapidhash v3 of each, the key's turned by 32.
-#[inline]
-pub(crate) fn checksum_of(key: &[u8], value: &[u8]) -> u64 {
-    rapidhash_v3(value) ^ rapidhash_v3(key).rotate_left(32)
+/// A record that was filled, and has no version yet.
+pub(crate) struct Unsealed<'a>(RowMut<'a>);
+
+impl<'a> Unsealed<'a> {
+    /// Writes everything but the version, which is 0 from before the first to after the last byte.
+    #[inline(always)]
+    pub(crate) fn fill(row: RowMut<'a>, shape: Shape, key: &[u8], value: &[u8], life: Life) -> Self {
+        row.put(0, 0, Relaxed);
+        if !broken::has(Defect::RecordFilledUnfenced) {
+            fence(Release);
+        }
+        row.put(1, shape.word(), Relaxed);
+        if life.is_mortal() {
+            let (first, second) = life.words();
+            row.put(HEADER as usize / 8, first, Relaxed);
+            row.put(HEADER as usize / 8 + 1, second, Relaxed);
+        }
+        row.put_bytes(shape.key_at() as usize / 8, key);
+        row.put_bytes(shape.value_at() as usize / 8, value);
+        Self(row)
+    }
+
+    /// Makes it valid; it exists once a slot names it. `checksum` is that of key and value.
+    #[inline(always)]
+    pub(crate) fn seal(self, shape: Shape, checksum: u64, life: Life, version: u64) {
+        self.0.put(2, with_head(checksum, shape, life, version), Relaxed);
+        self.0.put(0, version, Release);
+    }
 }
 
-/// rapidhash v3 of five words: checksum of key and value, version, shape, lifetime.
-#[inline]
+/// The checksum of key and value, to which [`Unsealed::seal`] adds the rest: rapidhash v3 of the value, or XXH3 if it is long,
+/// and the hash by which the key is found, turned by 32.
+#[inline(always)]
+pub(crate) fn checksum_of(key: &Key<'_>, value: &[u8]) -> u64 {
+    // The same function, without what only long values need: that would take more registers than all else here.
+    let hash = if value.len() <= SHORT {
+        rapidhash_v3_inline::<true, false, false>(value, &DEFAULT_RAPID_SECRETS)
+    } else if value.len() < LONG {
+        rapidhash_v3(value)
+    } else {
+        long_hash(value)
+    };
+    hash ^ key.whole.rotate_left(32)
+}
+
+/// Longer values are hashed in several rows at once.
+const SHORT: usize = 112;
+
+/// From so many bytes on XXH3 takes half the time: it uses the widest registers that the processor has.
+const LONG: usize = 4096;
+
+#[cold]
+#[inline(never)]
+fn long_hash(value: &[u8]) -> u64 {
+    XxHash3_64::oneshot(value)
+}
+
+/// Folds the rest into a checksum of key and value: version, shape, and the lifetime, if it has one.
+#[inline(always)]
 fn with_head(checksum: u64, shape: Shape, life: Life, version: u64) -> u64 {
-    let (first, second) = life.words();
-    let mut head = [0; 40];
-    for (bytes, word) in head.as_chunks_mut::<8>().0.iter_mut().zip([checksum, version, shape.word(), first, second]) {
-        *bytes = word.to_ne_bytes();
+    let sum = folded(checksum ^ version, shape.word() ^ ODD);
+    match life {
+        Life::Forever => sum,
+        _ => {
+            let (first, second) = life.words();
+            folded(sum ^ first, second ^ ODD)
+        }
     }
-    // Inlined, because the length is known.
-    rapidhash_v3_inline::<true, false, false>(&head, &DEFAULT_RAPID_SECRETS)
+}
+
+/// What keeps a factor from being 0.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Both halves of the product, laid over each other.
+#[inline(always)]
+fn folded(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
 }
 
 #[cfg(test)]

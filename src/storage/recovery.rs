@@ -56,7 +56,8 @@ impl Locked<'_> {
         let at = self.load(INTENT_AT);
         let slot = self.storage.memory.load(at, std::sync::atomic::Ordering::Acquire);
         if slot == self.load(INTENT_NEW) {
-            return self.settle();
+            // Where no notes are needed, all that follows is done in this state: some of it may have been.
+            return self.settle(Duty::Inherited);
         }
         if slot != self.load(INTENT_OLD) {
             return Err(self.corrupt("a slot is neither what it was nor what it was to be"));
@@ -77,7 +78,7 @@ impl Locked<'_> {
             match journal.note_at(index) {
                 Note::Word { offset, old } if self.owns_word(offset) => self.storage.memory.store(offset, old, Release),
                 Note::Word { .. } => return Err(self.corrupt("its journal names what is not its own")),
-                Note::Claim { first } => self.storage.space().release(self.me, self.index, first)?,
+                Note::Claim { first } => self.storage.space().release(self, first)?,
             }
             journal.strike_to(index);
         }

@@ -63,8 +63,9 @@ impl Locked<'_> {
         self.put_block(self.find(key)?, key, life, || {
             self.drop_place(reservation.place);
             let record = Record::new(&self.storage.memory, reservation.offset);
+            let Some(filled) = record.unsealed() else { return Err(self.corrupt("a block lies outside the store")) };
             let revision = self.tick()?;
-            record.seal(reservation.shape, checksum, life, revision);
+            filled.seal(reservation.shape, checksum, life, revision);
             Ok((record.at, revision))
         })
         .map(Some)
@@ -115,6 +116,6 @@ impl super::Storage {
     ) -> Option<u64> {
         let record = Record::new(&self.memory, reservation.offset);
         record.fill(reservation.shape, key.bytes, value, life)?;
-        Some(checksum_of(key.bytes, value))
+        Some(checksum_of(key, value))
     }
 }

@@ -9,7 +9,12 @@ use super::{
     shard::{SEQUENCE, Shard},
     slot::{EMPTY, GRAVE, Slot},
 };
-use crate::{driver::Space, error::Result, primitive::backoff::Backoff, region::participants::Name};
+use crate::{
+    driver::Space,
+    error::Result,
+    primitive::{allowance::Allowance, backoff::Backoff, shard_lock::LIMIT},
+    region::participants::Name,
+};
 
 /// Which records to read.
 #[derive(Debug, Clone, Copy)]
@@ -35,14 +40,14 @@ const OVERLAPS: u32 = 3;
 impl Storage {
     /// All records wanted, dead ones too, in no order. Each was there at some moment of the walk; what was there all
     /// the time is among them, once or (when it was removed and put again meanwhile) twice.
-    pub(crate) fn scan(&self, wanted: &Wanted<'_>) -> Result<Vec<Copied>> {
+    pub(crate) fn scan(&self, wanted: &Wanted<'_>, allowance: &Allowance) -> Result<Vec<Copied>> {
         let (mut found, mut bytes, mut overlaps) = (Vec::new(), 0, 0);
         for shard in self.shards().filter(|shard| wanted.shards >> shard.index & 1 == 1) {
             let begin = (found.len(), bytes);
-            self.look_until_fact(|| {
+            self.look_within(allowance, || {
                 found.truncate(begin.0);
                 bytes = begin.1;
-                match self.scan_shard(shard, wanted, &mut found, &mut bytes) {
+                match self.scan_shard(shard, wanted, &mut found, &mut bytes, allowance) {
                     Ok(Err(Why::Broken)) if bytes > self.memory.size() => {
                         overlaps += 1;
                         if overlaps > OVERLAPS { Ok(Err(shard.damaged("its records overlap"))) } else { Err(Why::Lost) }
@@ -56,27 +61,34 @@ impl Storage {
     }
 
     /// All records wanted, as of one moment. After 16 lost races the shards are locked, if `me` may.
-    pub(crate) fn snapshot(&self, wanted: &Wanted<'_>, me: impl FnOnce() -> Result<Name>) -> Result<Vec<Copied>> {
-        let mut backoff = Backoff::default();
-        while backoff.lost() < 16 {
-            if let Some(found) = self.try_snapshot(wanted)? {
+    pub(crate) fn snapshot(
+        &self,
+        wanted: &Wanted<'_>,
+        allowance: &Allowance,
+        me: impl FnOnce() -> Result<Name>,
+    ) -> Result<Vec<Copied>> {
+        let (mut backoff, trying) = (Backoff::default(), allowance.spend());
+        // The other half is for the locks.
+        while backoff.lost() < 16 && trying.time() < LIMIT / 2 {
+            if let Some(found) = self.try_snapshot(wanted, allowance)? {
                 return Ok(found);
             }
             backoff.snooze();
         }
-        let locks = self.lock_shards(me()?, wanted.shards)?;
-        let found = self.scan(wanted);
+        drop(trying);
+        let locks = self.lock_shards(me()?, wanted.shards, allowance)?;
+        let found = self.scan(wanted, allowance);
         drop(locks);
         found
     }
 
-    fn try_snapshot(&self, wanted: &Wanted<'_>) -> Result<Option<Vec<Copied>>> {
+    fn try_snapshot(&self, wanted: &Wanted<'_>, allowance: &Allowance) -> Result<Option<Vec<Copied>>> {
         let sequences = || self.shards().map(|shard| shard.load(SEQUENCE)).collect::<Vec<_>>();
         let before = sequences();
         if before.iter().any(|sequence| sequence & 1 == 1) {
             return Ok(None);
         }
-        let found = self.scan(wanted)?;
+        let found = self.scan(wanted, allowance)?;
         self.acquire_all();
         Ok((before == sequences()).then_some(found))
     }
@@ -89,6 +101,7 @@ impl Storage {
         wanted: &Wanted<'_>,
         found: &mut Vec<Copied>,
         bytes: &mut u64,
+        allowance: &Allowance,
     ) -> Result<Look<()>> {
         let root_at = shard.root_at(wanted.space);
         let root = Root(self.memory.load(root_at, Acquire));
@@ -100,7 +113,7 @@ impl Storage {
             if self.memory.load(at, Acquire) & !GRAVE.0 == EMPTY.0 {
                 continue;
             }
-            let copied = self.look_until_fact(|| {
+            let copied = self.look_within(allowance, || {
                 if self.memory.load(root_at, Acquire) != root.0 {
                     return Ok(None); // The whole shard is lost.
                 }
@@ -139,7 +152,7 @@ impl Storage {
     }
 
     /// How many records are live; a walk only where some have a lifetime.
-    pub(crate) fn count(&self, space: Space) -> Result<u64> {
+    pub(crate) fn count(&self, space: Space, allowance: &Allowance) -> Result<u64> {
         use super::shard::{LIVE, MORTALS};
         let mut count = 0;
         let mut walk = 0;
@@ -151,7 +164,7 @@ impl Storage {
             }
         }
         if walk != 0 {
-            let found = self.scan(&Wanted { space, prefix: b"", values: false, shards: walk })?;
+            let found = self.scan(&Wanted { space, prefix: b"", values: false, shards: walk }, allowance)?;
             let live = found.iter().filter(|copied| self.is_live(copied.seen.life)).count() as u64;
             count = live.saturating_add(count);
         }

@@ -25,14 +25,11 @@
 //! | 392 | 4 × 8 | extents to be given back |
 //! | 424 | 4 × 8 | blocks reserved for large values |
 //! | 456 | 4 × 8 | who reserved them: number << 13 | slot |
-//! | 512 | 47 × 8 | first span of each class that has room |
+//! | 512 | 51 × 8 | first span of each class that has room |
 //! | 1,024 | 64 × 16 | journal |
 //! | 2,048 | 2,048 | a part of a transaction, if it is small |
 
-use std::{
-    sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst},
-    time::Duration,
-};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 use super::{Storage, classes, journal, slot::Slot};
 use crate::{
@@ -40,8 +37,9 @@ use crate::{
     driver::Space,
     error::{Error, ErrorKind, Result},
     primitive::{
+        allowance::Allowance,
         atomics::fence,
-        shard_lock::{LIMIT, ShardLock, Taken},
+        shard_lock::{ShardLock, Taken},
     },
     region::{
         layout::SHARD_SIZE,
@@ -115,7 +113,7 @@ impl Intent {
 }
 
 /// Clocks stay below this, in units of 16 ns: the year 2116.
-const CLOCK_END: u64 = (1 << 58) - 1;
+pub(crate) const CLOCK_END: u64 = (1 << 58) - 1;
 
 /// A shard, locked or not.
 #[derive(Clone, Copy)]
@@ -186,17 +184,14 @@ impl<'a> Shard<'a> {
         )
     }
 
-    /// Takes the lock, finishing or undoing what a dead holder had begun.
+    /// Takes the lock, finishing or undoing what a dead holder had begun. Whatever else has to be waited for while it is
+    /// held counts against the same allowance.
     #[inline(always)]
-    pub(crate) fn lock(self, me: Name) -> Result<Locked<'a>> {
+    pub(crate) fn lock(self, me: Name, allowance: &'a Allowance) -> Result<Locked<'a>> {
         if self.is_writable() && self.shard_lock().try_lock(me) {
-            let locked = self.locked(me);
-            if locked.is_idle() && !self.is_damaged() {
-                return Ok(locked);
-            }
-            return locked.check(Taken::Free);
+            return self.locked(me, allowance).check_unless_idle();
         }
-        self.lock_within(me, LIMIT)
+        self.lock_contended(me, allowance)
     }
 
     fn is_writable(&self) -> bool {
@@ -204,19 +199,17 @@ impl<'a> Shard<'a> {
     }
 
     #[inline(always)]
-    fn locked(self, me: Name) -> Locked<'a> {
+    pub(super) fn locked(self, me: Name, allowance: &'a Allowance) -> Locked<'a> {
         let page = self.storage.memory.page_mut(self.base).expect("what can be locked can be written");
-        Locked { shard: self, page, me }
+        Locked { shard: self, page, me, allowance }
     }
 
-    /// As [`Shard::lock`], but waits no longer than that.
     #[cold]
-    pub(crate) fn lock_within(self, me: Name, limit: Duration) -> Result<Locked<'a>> {
-        let taken = match self.shard_lock().lock_within(me, limit) {
-            Ok(taken) => taken,
-            Err(held) => return Err(self.storage.held(held)),
-        };
-        self.locked(me).check(taken)
+    fn lock_contended(self, me: Name, allowance: &'a Allowance) -> Result<Locked<'a>> {
+        match self.shard_lock().lock(me, allowance) {
+            Ok(taken) => self.locked(me, allowance).check(taken),
+            Err(held) => Err(self.storage.held(held)),
+        }
     }
 }
 
@@ -225,6 +218,8 @@ pub(crate) struct Locked<'a> {
     pub(crate) shard: Shard<'a>,
     page: PageMut<'a>,
     pub(crate) me: Name,
+    /// For how long others may still be waited for.
+    pub(crate) allowance: &'a Allowance,
 }
 
 impl<'a> std::ops::Deref for Locked<'a> {
@@ -236,6 +231,12 @@ impl<'a> std::ops::Deref for Locked<'a> {
 }
 
 impl<'a> Locked<'a> {
+    /// What was free is as it should be, or is put in order.
+    #[inline(always)]
+    pub(super) fn check_unless_idle(self) -> Result<Self> {
+        if self.is_idle() && !self.is_damaged() { Ok(self) } else { self.check(Taken::Free) }
+    }
+
     /// Finishes or undoes what is unfinished, before anything else is done.
     #[cold]
     fn check(self, taken: Taken) -> Result<Self> {

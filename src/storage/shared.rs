@@ -15,6 +15,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     primitive::atomics::fence,
     primitive::{
+        allowance::Allowance,
         shard_lock::{Held, Taken},
         wait_word::WaitWord,
     },
@@ -90,11 +91,11 @@ impl Storage {
     }
 
     /// Takes the locks of some shards (a bit each), lowest first, so that nobody waits in a circle.
-    pub(crate) fn lock_shards(&self, me: Name, shards: u64) -> Result<Locks<'_>> {
+    pub(crate) fn lock_shards<'a>(&'a self, me: Name, shards: u64, allowance: &'a Allowance) -> Result<Locks<'a>> {
         let mut locks = Locks(Vec::with_capacity(shards.count_ones() as usize));
         let mut left = shards & self.all_shards();
         while left != 0 {
-            locks.0.push(self.shard(left.trailing_zeros()).lock(me)?);
+            locks.0.push(self.shard(left.trailing_zeros()).lock(me, allowance)?);
             left &= left - 1;
         }
         Ok(locks)
@@ -169,7 +170,7 @@ impl Storage {
     /// Whether the store was destroyed.
     #[inline]
     pub(crate) fn is_gone(&self) -> bool {
-        self.memory.load32(live::GONE, Relaxed) != 0
+        self.memory.load(live::GONE, Relaxed) != 0
     }
 
     /// Somebody's unfinished work is going to be finished: whose, and since when.

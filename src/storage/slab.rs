@@ -11,9 +11,10 @@
 //! Everything here changes under the shard's lock through its journal. What is freed first rests among the last 16
 //! retired blocks, so that a reader who still copies it has time (attack 21); the oldest is used again first.
 
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::{
+    Storage,
     classes::{Class, SPAN_HEADER},
     shard::{Intent, Locked, PENDING, PENDING_LEN, RETIRED, RING, RING_LEN, SPANS, Shard},
     slot::{EMPTY, Slot},
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     error::{ErrorKind, Result},
     primitive::atomics::{MODELLED, fence},
-    region::layout::EXTENT,
+    region::{glance::Glance, layout::EXTENT},
 };
 
 const BITS: u64 = 0;
@@ -38,17 +39,33 @@ const LONGEST_REST: u64 = 64;
 
 /// A block as the ring of retired ones keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Retired(u64);
+pub(crate) struct Retired(pub(crate) u64);
 
 /// Where in a shard's header the block retired 16 blocks before that one is, which is the next to be used again.
-#[inline]
-fn ring(count: u64) -> u64 {
+#[inline(always)]
+pub(crate) fn ring(count: u64) -> u64 {
     RING + count % RESTING * 8
 }
 
 impl Retired {
-    fn new(class: Option<Class>, offset: u64) -> Self {
+    #[inline(always)]
+    pub(crate) fn new(class: Option<Class>, offset: u64) -> Self {
         Self(class.map_or(RUN, Class::number) << CLASS_SHIFT | offset)
+    }
+
+    /// Where the block is, if it is one of this class and shard, and begins in the first extent of its span. What the ring
+    /// says may be garbage, which must not be handed out.
+    #[inline(always)]
+    pub(crate) fn of(self, class: Class, shard: u32, storage: &Storage, glance: Glance<'_>) -> Option<u64> {
+        let offset = self.0 ^ Self::new(Some(class), 0).0;
+        let geometry = &storage.geometry;
+        // Outside of the file the table of extents may have holes, which must not be touched.
+        if offset >> CLASS_SHIFT != 0 || offset / EXTENT < geometry.first_extent() || !glance.reaches(offset) {
+            return None;
+        }
+        let word = glance.load32(geometry.extent_word(offset / EXTENT), Acquire)?;
+        let index = class.block_at((offset % EXTENT).wrapping_sub(SPAN_HEADER));
+        (word == Use::Span(class).word(shard, 0) && index.is_some()).then_some(offset)
     }
 
     fn class(self) -> u64 {
@@ -200,7 +217,7 @@ impl Locked<'_> {
 
     fn allocate_run(&self, bytes: u64) -> Result<u64> {
         let what = Use::Run(bytes.div_ceil(EXTENT));
-        Ok(self.space().claim(self.me, self.index, what, &self.journal())? * EXTENT)
+        Ok(self.space().claim(self, what)? * EXTENT)
     }
 
     fn allocate_block(&self, class: Class) -> Result<u64> {
@@ -242,7 +259,7 @@ impl Locked<'_> {
     }
 
     fn new_span(&self, class: Class) -> Result<u64> {
-        let extent = self.space().claim(self.me, self.index, Use::Span(class), &self.journal())?;
+        let extent = self.space().claim(self, Use::Span(class))?;
         let (memory, span) = (&self.storage.memory, extent * EXTENT);
         for (field, value) in [(BITS, 0), (BITS + 8, 0), (LINKS, 0), (VACANT, class.blocks())] {
             memory.store(span + field, value, Relaxed);
@@ -340,7 +357,7 @@ impl Locked<'_> {
     }
 
     /// Makes a block free for anything.
-    fn free(&self, offset: u64) -> Result<()> {
+    pub(super) fn free(&self, offset: u64) -> Result<()> {
         let Some(place) = self.place(offset) else {
             return Err(self.corrupt("a block to be freed lies where none can be"));
         };
@@ -402,7 +419,7 @@ impl Locked<'_> {
         for at in (0..PENDING_LEN).map(|index| PENDING + index * 8) {
             let first = self.load(at);
             if first != 0 {
-                self.space().release(self.me, self.index, first)?;
+                self.space().release(self, first)?;
                 self.store(at, 0);
             }
         }

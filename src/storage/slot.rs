@@ -66,10 +66,11 @@ impl Slot {
         self.0 & MORTAL != 0
     }
 
-    /// Whether it names a record without a lifetime.
-    #[inline]
-    pub(crate) fn is_plain(self) -> bool {
-        self.0 & (MARK | MORTAL) == 0 && self.0 & OFFSET != 0
+    /// Whether it names a record without a lifetime whose key has that hash: one comparison for the hash and both flags.
+    /// (So does an empty slot, if the hash is 0.)
+    #[inline(always)]
+    pub(crate) fn is_plain_of(self, hash: u32) -> bool {
+        self.0 >> MARK.trailing_zeros() == u64::from(hash) << (HASH_SHIFT - MARK.trailing_zeros())
     }
 
     /// Whether it names a record.
@@ -90,6 +91,9 @@ mod tests {
         assert_eq!((slot.hash(), slot.offset()), ((1 << HASH_BITS) - 1, last));
         assert!(slot.is_mortal() && slot.is_record() && !slot.is_mark());
         assert!(slot.condemned().is_condemned() && slot.condemned().is_mark() && !Slot::mark(1, 64).is_condemned());
+        let plain = Slot::record(5, 64, false);
+        assert!(plain.is_plain_of(5) && !plain.is_plain_of(4) && !Slot::record(5, 64, true).is_plain_of(5));
+        assert!(!Slot::mark(5, 64).is_plain_of(5) && !GRAVE.is_plain_of(0));
         assert!(!GRAVE.is_record() && !EMPTY.is_record() && !Slot::mark(0, 64).is_record());
     }
 }

@@ -17,14 +17,11 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::{Storage, classes::Class, journal::Journal};
+use super::{Locked, Storage, classes::Class};
 use crate::{
     error::Result,
     primitive::shard_lock::{ShardLock, Taken},
-    region::{
-        layout::{EXTENT, space},
-        participants::Name,
-    },
+    region::layout::{EXTENT, space},
     sys::allocate::{allocate, is_no_room},
 };
 
@@ -41,8 +38,8 @@ const MARKING: u64 = 1;
 /// The table's words are being freed.
 const RELEASING: u64 = 2;
 
-/// The most extents that the file grows by at once, unless a single run needs more: 4 MiB.
-const LARGEST_STEP: u64 = 1024;
+/// The most extents that the file grows by at once, unless a single run needs more: 1 MiB.
+const LARGEST_STEP: u64 = 256;
 /// The most extents of a run.
 const LONGEST_RUN: u64 = (1 << 23) - 1;
 
@@ -74,7 +71,8 @@ impl Use {
         }
     }
 
-    fn word(self, shard: u32, index: u64) -> u32 {
+    #[inline]
+    pub(crate) fn word(self, shard: u32, index: u64) -> u32 {
         let (kind, payload) = match (self, index) {
             (Self::Span(class), 0) => (SPAN, class.number()),
             (Self::Span(_), back) => (SPAN_REST, back),
@@ -95,7 +93,8 @@ impl Space<'_> {
     /// What an extent is; garbage where there is none.
     #[inline]
     pub(crate) fn extent(&self, extent: u64) -> Extent {
-        if extent < self.storage.geometry.first_extent() || extent >= self.storage.geometry.extents() {
+        // Behind the end of the file the table may have holes, which must not be touched.
+        if extent < self.storage.geometry.first_extent() || !self.contains(extent, 1) {
             return Extent::Garbage;
         }
         let word = self.word(extent);
@@ -122,8 +121,7 @@ impl Space<'_> {
     /// The class of blocks in a span that begins with this extent and is this shard's; `None` is no answer.
     #[inline]
     pub(crate) fn span_class(&self, extent: u64, shard: u32) -> Option<Class> {
-        let geometry = &self.storage.geometry;
-        if extent < geometry.first_extent() || extent >= geometry.extents() {
+        if extent < self.storage.geometry.first_extent() || !self.contains(extent, 1) {
             return None;
         }
         let word = self.word(extent);
@@ -135,22 +133,28 @@ impl Space<'_> {
         self.storage.memory.size() / EXTENT
     }
 
+    /// Whether nearly all extents that there may ever be are in use: nowhere below is one free.
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        self.storage.memory.load(Self::hint_at(1), Relaxed) >= self.storage.geometry.extents() / 8 * 7
+    }
+
     /// Whether the file holds these extents; others may have made it longer.
+    #[inline]
     pub(crate) fn contains(&self, first: u64, extents: u64) -> bool {
         self.storage.memory.contains(first.saturating_mul(EXTENT), extents.saturating_mul(EXTENT))
     }
 
     /// Takes extents for a shard, whose journal learns of it before it happens.
-    pub(crate) fn claim(&self, me: Name, shard: u32, what: Use, journal: &Journal<'_>) -> Result<u64> {
+    pub(crate) fn claim(&self, locked: &Locked<'_>, what: Use) -> Result<u64> {
         if what.extents() > LONGEST_RUN {
             return Err(self.storage.full());
         }
-        let _lock = self.lock(me)?;
+        let _lock = self.lock(locked)?;
         let first = self.find_room(what.extents())?;
-        journal.claim(first);
+        locked.journal().claim(first);
         self.begin(MARKING, first, what.extents());
         for index in 0..what.extents() {
-            self.set_word(first + index, what.word(shard, index));
+            self.set_word(first + index, what.word(locked.index, index));
         }
         self.set_hint(what.extents(), first + what.extents());
         self.end();
@@ -158,11 +162,11 @@ impl Space<'_> {
     }
 
     /// Gives back what begins at `first`, if the shard owns it; else there is nothing left to do.
-    pub(crate) fn release(&self, me: Name, shard: u32, first: u64) -> Result<()> {
-        let _lock = self.lock(me)?;
+    pub(crate) fn release(&self, locked: &Locked<'_>, first: u64) -> Result<()> {
+        let _lock = self.lock(locked)?;
         let extents = match self.extent(first) {
-            Extent::Span { shard: owner, class } if owner == shard => class.extents(),
-            Extent::Run { shard: owner, extents } if owner == shard => extents,
+            Extent::Span { shard: owner, class } if owner == locked.index => class.extents(),
+            Extent::Run { shard: owner, extents } if owner == locked.index => extents,
             _ => return Ok(()),
         };
         if !self.contains(first, extents) {
@@ -299,9 +303,9 @@ impl Space<'_> {
         if self.extents() >= wanted { Ok(()) } else { Err(std::io::ErrorKind::StorageFull.into()) }
     }
 
-    fn lock(&self, me: Name) -> Result<SpaceGuard<'_>> {
+    fn lock(&self, locked: &Locked<'_>) -> Result<SpaceGuard<'_>> {
         let lock = self.shard_lock();
-        let taken = lock.lock(me).map_err(|held| self.storage.held(held))?;
+        let taken = lock.lock(locked.me, locked.allowance).map_err(|held| self.storage.held(held))?;
         let guard = SpaceGuard(lock);
         let op = self.storage.memory.load(space::OP, Relaxed);
         if taken != Taken::Free || op != IDLE {
@@ -370,6 +374,7 @@ mod tests {
     use crate::{
         Options,
         driver::Shm,
+        primitive::allowance::Allowance,
         region::{header::Header, memory::Memory},
         sys::file,
     };
@@ -392,12 +397,13 @@ mod tests {
         let shm = Shm::open(&path, &Options::default().capacity(8 << 20)).unwrap();
         let (storage, me) = shm.parts();
         let stale = second_view(storage);
-        let (used, locked) = (storage.space().used(), storage.shard(0).lock(me).unwrap());
+        let allowance = Allowance::full();
+        let (used, locked) = (storage.space().used(), storage.shard(0).lock(me, &allowance).unwrap());
         // Larger than what the file holds: it grows, and only the first view knows.
-        let first = storage.space().claim(me, 0, Use::Run(512), &locked.journal()).unwrap();
+        let first = storage.space().claim(&locked, Use::Run(512)).unwrap();
         locked.journal().clear();
         assert!(first + 512 > stale.space().extents());
-        stale.space().release(me, 0, first).unwrap();
+        stale.space().release(&locked, first).unwrap();
         assert_eq!(storage.space().used(), used);
         drop(locked);
         std::fs::remove_file(&path).unwrap();

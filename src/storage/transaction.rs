@@ -94,9 +94,7 @@ impl Storage {
         }
         finish(home, locks)?;
         for (lock, mine) in shares(locks, changes) {
-            if mine.iter().any(Change::is_removal) {
-                lock.shrink(Space::Values)?;
-            }
+            lock.tidy_up(mine.iter().filter(|change| change.is_removal()).count())?;
         }
         Ok(revisions)
     }
@@ -149,6 +147,18 @@ impl Locked<'_> {
                 self.recover()?;
                 return Err(error);
             }
+        }
+        Ok(())
+    }
+
+    /// What a transaction that removed so many leaves behind is made free.
+    fn tidy_up(&self, removals: usize) -> Result<()> {
+        if removals >= condemned::MANY {
+            // A few blocks that rest, scattered over what is free now, would leave no room for a large index.
+            self.free_retired()?;
+        }
+        if removals > 0 {
+            self.shrink(Space::Values)?;
         }
         Ok(())
     }
@@ -225,11 +235,11 @@ impl Locked<'_> {
                 let size = shape.size();
                 let block = if borrows { self.borrow_or_allocate(size)? } else { self.allocate(size)? };
                 let record = Record::new(&self.storage.memory, block);
-                if record.fill(shape, key.bytes, value, life).is_none() {
+                let Some(filled) = record.fill(shape, key.bytes, value, life) else {
                     return Err(self.corrupt("a block lies outside the store"));
-                }
+                };
                 let revision = self.tick()?;
-                record.seal(shape, checksum_of(key.bytes, value), life, revision);
+                filled.seal(shape, checksum_of(key, value), life, revision);
                 (Slot::record(key.hash, record.at, life.is_mortal()), Some(revision))
             }
             None if old.is_record() => {
@@ -339,7 +349,7 @@ impl Locked<'_> {
             let others = self.load(TXN_SHARDS) & self.storage.all_shards() & !(u64::MAX >> (63 - self.index));
             let others = if broken::has(Defect::OthersForgotten) { 0 } else { others };
             for other in self.storage.shards().filter(|shard| others >> shard.index & 1 == 1) {
-                drop(other.lock(self.me)?);
+                drop(other.lock(self.me, self.allowance)?);
             }
             self.store(TXN, 0);
         }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     driver::{Space, Verification},
     error::Result,
+    primitive::allowance::Allowance,
     region::{layout::EXTENT, participants::Name},
 };
 
@@ -33,8 +34,9 @@ impl Storage {
     pub(crate) fn verify(&self, me: Name) -> Result<Verification> {
         let mut report = Verification::default();
         self.memory.refresh().map_err(|error| self.io("read the size", error))?;
+        let allowance = Allowance::full();
         for shard in self.shards() {
-            match shard.lock(me) {
+            match shard.lock(me, &allowance) {
                 Ok(locked) => locked.verify(&mut report),
                 Err(error) if error.kind() == crate::ErrorKind::Corrupt => report.problems.push(error.to_string()),
                 Err(error) => return Err(error),
@@ -119,7 +121,7 @@ impl Locked<'_> {
         if record.version() == 0 || bits != u64::from(self.index) {
             return Err(format!("the record of slot {number} has the revision {}", record.version()));
         }
-        if !record.is_sound(shape, &mut key, &mut value) {
+        if !record.is_sound(self.storage, shape, &mut key, &mut value) {
             return Err(format!("the record of slot {number} does not fit its checksum"));
         }
         let name = String::from_utf8_lossy(&key).into_owned();

@@ -20,16 +20,37 @@ use crate::{
 /// "Not known yet": no slot ever looks so.
 const UNKNOWN: Slot = Slot(u64::MAX);
 
+impl Shard<'_> {
+    /// Wakes who waits for a key, for a prefix of it, or for anything.
+    #[inline]
+    pub(crate) fn notify(&self, space: Space, wait: u64, old: Slot, new: Slot, duty: Duty) {
+        if wait < crate::region::layout::WAIT_WORD_COUNT {
+            self.storage.wait_word(wait).notify_of(duty);
+        }
+        self.storage.any_wait_word().notify_of(duty);
+        if self.storage.watches().any() {
+            self.notify_watches(space, if new.is_record() { new } else { old }, duty);
+        }
+    }
+
+    #[cold]
+    fn notify_watches(&self, space: Space, slot: Slot, duty: Duty) {
+        let record = Record::new(&self.storage.memory, slot.offset());
+        let mut key = Vec::new();
+        if slot.is_record() && record.shape().is_some_and(|shape| record.key(shape, &mut key).is_some()) {
+            self.storage.watches().tell(space as u64, &key, self.index, duty);
+        }
+    }
+}
+
 impl Locked<'_> {
     /// Stores a value; its revision.
-    #[inline(always)]
     pub(crate) fn put(&self, key: &Key<'_>, value: &[u8], life: Life) -> Result<u64> {
         self.bury()?;
         self.put_over(self.find(key)?, key, value, life)
     }
 
     /// Stores a value where its key was just found, or not found. Room that rests is used before the answer is `Full`.
-    #[inline(always)]
     pub(crate) fn put_over(&self, found: Found, key: &Key<'_>, value: &[u8], life: Life) -> Result<u64> {
         match self.put_once(found, key, value, life) {
             Err(error) if error.kind() == ErrorKind::Full => {
@@ -41,16 +62,16 @@ impl Locked<'_> {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn put_once(&self, found: Found, key: &Key<'_>, value: &[u8], life: Life) -> Result<u64> {
         self.put_block(found, key, life, || {
             let shape = Shape::new(key.space, key.bytes.len(), value.len(), life);
             let record = Record::new(&self.storage.memory, self.allocate_for(key, shape)?);
-            if record.fill(shape, key.bytes, value, life).is_none() {
+            let Some(filled) = record.fill(shape, key.bytes, value, life) else {
                 return Err(self.corrupt("a block lies outside the store"));
-            }
+            };
             let revision = self.tick()?;
-            record.seal(shape, checksum_of(key.bytes, value), life, revision);
+            filled.seal(shape, checksum_of(key, value), life, revision);
             Ok((record.at, revision))
         })
     }
@@ -77,7 +98,7 @@ impl Locked<'_> {
     ) -> Result<u64> {
         let (at, old) = match found {
             Found::Here { at, slot } => (at, slot),
-            _ => self.new_place(key)?,
+            found => self.new_place(found, key)?,
         };
         self.intend(Intent::Swap, key.space, at, old, UNKNOWN);
         let (block, revision) = make()?;
@@ -85,8 +106,14 @@ impl Locked<'_> {
         Ok(revision)
     }
 
-    /// Where a slot for a new key can be, and what is there now.
-    fn new_place(&self, key: &Key<'_>) -> Result<(u64, Slot)> {
+    /// Where a slot for a new key can be, and what is there now: where it was just found to be, unless the index has to
+    /// grow for it.
+    fn new_place(&self, found: Found, key: &Key<'_>) -> Result<(u64, Slot)> {
+        if let Found::Vacant { at, slot } = found
+            && self.has_room(key.space, 1)?
+        {
+            return Ok((at, slot));
+        }
         self.reserve(key.space, 1)?;
         match self.find(key)? {
             Found::Here { at, slot } | Found::Vacant { at, slot } => Ok((at, slot)),
@@ -94,11 +121,16 @@ impl Locked<'_> {
         }
     }
 
-    /// Removes a key, live or dead; the state in which it was.
+    /// Removes a key, live or dead; the state in which it was, and the revision of its removal.
     pub(crate) fn delete(&self, key: &Key<'_>) -> Result<Option<(State, u64)>> {
         self.bury()?;
-        let Found::Here { at, slot } = self.find(key)? else { return Ok(None) };
-        let state = self.current(slot)?.state;
+        self.delete_found(self.find(key)?, key)
+    }
+
+    /// The same for what was just found, or not found.
+    pub(crate) fn delete_found(&self, found: Found, key: &Key<'_>) -> Result<Option<(State, u64)>> {
+        let Found::Here { at, slot } = found else { return Ok(None) };
+        let state = if slot.is_mortal() { self.current(slot)?.state } else { State::Live };
         let revision = self.tick()?;
         self.remove_slot(key.space, at, slot, key.wait)?;
         self.shrink(key.space)?;
@@ -138,9 +170,9 @@ impl Locked<'_> {
     }
 
     /// What follows a commit, as the intent says.
-    pub(crate) fn settle(&self) -> Result<()> {
+    pub(crate) fn settle(&self, duty: Duty) -> Result<()> {
         self.begin_settling(self.intended_space());
-        self.settle_again(Duty::Own)
+        self.settle_again(duty)
     }
 
     fn intended_space(&self) -> Space {
@@ -185,27 +217,6 @@ impl Locked<'_> {
         count(LIVE, old.is_record(), new.is_record());
         count(USED, old != EMPTY, new != EMPTY);
         count(MORTALS, old.is_record() && old.is_mortal(), new.is_record() && new.is_mortal());
-    }
-
-    /// Wakes who waits for a key, for a prefix of it, or for anything.
-    #[inline(always)]
-    pub(crate) fn notify(&self, space: Space, wait: u64, old: Slot, new: Slot, duty: Duty) {
-        if wait < crate::region::layout::WAIT_WORD_COUNT {
-            self.storage.wait_word(wait).notify_of(duty);
-        }
-        self.storage.any_wait_word().notify_of(duty);
-        if self.storage.watches().any() {
-            self.notify_watches(space, if new.is_record() { new } else { old }, duty);
-        }
-    }
-
-    #[cold]
-    fn notify_watches(&self, space: Space, slot: Slot, duty: Duty) {
-        let record = Record::new(&self.storage.memory, slot.offset());
-        let mut key = Vec::new();
-        if slot.is_record() && record.shape().is_some_and(|shape| record.key(shape, &mut key).is_some()) {
-            self.storage.watches().tell(space as u64, &key, self.index, duty);
-        }
     }
 
     /// Looks at two slots of each space and buries what is expired or orphaned, so that what nobody touches again goes

@@ -100,13 +100,24 @@ pub(crate) fn encode_bytes(bytes: &[u8], into: &mut Vec<u8>) {
     into.extend_from_slice(bytes);
 }
 
+/// A copy that a process with little memory is told of instead of ended by.
+fn owned(key: &str, bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut owned = Vec::new();
+    owned.try_reserve_exact(bytes.len()).map_err(|error| {
+        let message = format!("no memory for the {} bytes of {key:?}; raise the limit", bytes.len());
+        Error::new(ErrorKind::Io, message).with_source(error)
+    })?;
+    owned.extend_from_slice(bytes);
+    Ok(owned)
+}
+
 /// Reads MessagePack `bin`, and nothing else.
 pub(crate) fn decode_bytes(key: &str, encoded: &[u8]) -> Result<Vec<u8>> {
     let is_binary = matches!(encoded.first(), Some(0xc4..=0xc6));
     match check(encoded) {
         Ok(()) if is_binary => {
             let item = Item::read(encoded).expect("it was checked");
-            Ok(encoded[item.header..].to_owned())
+            owned(key, &encoded[item.header..])
         }
         _ => Err(undecodable::<Vec<u8>>(key, encoded, "no MessagePack bin")),
     }

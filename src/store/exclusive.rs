@@ -35,7 +35,8 @@ impl Sync {
     /// [limit](super::Options::access_limit), then they get `Locked`. A holder that dies blocks nobody.
     ///
     /// # Errors
-    /// `Deadlock` when this thread has it already; `Unsupported` by the driver; `Gone`.
+    /// `Deadlock` when this thread has it already; `Locked` when somebody has been stopped in the middle of a change for
+    /// 5 s; `Unsupported` by the driver; `Gone`.
     ///
     /// # Crash safety
     /// Killed while holding it, the store is open again as soon as others notice. What was written until then stays.
@@ -58,18 +59,23 @@ impl Sync {
         self.close_gate(Patience::FOREVER)?.ok_or_else(|| self.not_exclusive(Duration::MAX))
     }
 
-    /// As [`Sync::exclusive`], with one try: `None` when somebody else has it.
+    /// As [`Sync::exclusive`], with one try: `None` when somebody else has it, or has been in the middle of a change for
+    /// 0.1 s.
     ///
     /// # Errors
-    /// As [`Sync::exclusive`].
+    /// As [`Sync::exclusive`], but not `Locked`.
     pub fn try_exclusive(&self) -> Result<Option<Exclusive>> {
-        self.close_gate(Patience::none())
+        match self.close_gate(Patience::none()) {
+            // Somebody is stopped in the middle of a change, or the machine is busy: not now.
+            Err(error) if error.kind() == ErrorKind::Locked => Ok(None),
+            result => result,
+        }
     }
 
     /// As [`Sync::exclusive`], for at most that long.
     ///
     /// # Errors
-    /// As [`Sync::exclusive`]; `Timeout`, which names the holder.
+    /// As [`Sync::exclusive`], but `Locked` after that time (after 0.1 s at least); `Timeout`, which names the holder.
     pub fn exclusive_timeout(&self, timeout: Duration) -> Result<Exclusive> {
         self.close_gate(Patience::lasting(timeout))?.ok_or_else(|| self.not_exclusive(timeout))
     }

@@ -10,7 +10,7 @@ use std::{
 
 use super::{Sync, registry, scratch::Scratch};
 use crate::{
-    driver::{Driver, Lifetime, Space, number},
+    driver::{Driver, Lifetime, Revision, Space, number},
     error::{Error, ErrorKind, Result},
 };
 
@@ -60,9 +60,19 @@ impl Integer {
     #[doc(alias = "fetch_add")]
     pub fn increment(&self, by: i64) -> Result<i64> {
         self.store.writable()?;
-        let add = |key: &str| self.store.driver.add(&self.store.access, Space::Values, key, by);
-        let (sum, _) = self.store.with_key(&self.key, add)?;
+        let (sum, _) = if self.store.is_whole(&self.key) {
+            self.store.driver.add(&self.store.access, Space::Values, &self.key, by)?
+        } else {
+            self.increment_within(by)?
+        };
         Ok(self.learn(sum))
+    }
+
+    /// The same within a namespace, or with a bad key.
+    #[inline(never)]
+    fn increment_within(&self, by: i64) -> Result<(i64, Revision)> {
+        let key = self.store.whole_key_kept(&self.key)?;
+        self.store.driver.add(&self.store.access, Space::Values, &key, by)
     }
 
     /// Subtracts `by` and tells the difference.

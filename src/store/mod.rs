@@ -5,6 +5,7 @@ mod codec;
 mod compute;
 mod encoded;
 mod exclusive;
+mod following;
 mod integer;
 mod keys;
 mod keys_watch;
@@ -28,8 +29,11 @@ mod watch;
 
 pub use encoded::EncodedEntry;
 pub use exclusive::Exclusive;
+pub(crate) use following::next_item;
 pub use integer::Integer;
 pub use keys::{Iter, Keys};
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) use name::Name;
 pub(crate) use name::is_plain;
 pub use options::Options;
 pub(crate) use scratch::Scratch;

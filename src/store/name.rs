@@ -17,8 +17,8 @@ pub(crate) enum Name {
     Bare(String),
     /// A region at this path.
     Path(PathBuf),
-    /// On a cluster.
-    Etcd,
+    /// On a cluster, as given.
+    Etcd(String),
 }
 
 fn invalid(name: &OsStr, reason: &str) -> Error {
@@ -48,8 +48,8 @@ impl Name {
                 _ => Err(invalid(name, "after memory: come at most 255 bytes without control characters")),
             };
         }
-        if text.starts_with("etcd://") {
-            return Ok(Self::Etcd);
+        if text.starts_with("etcd://") || text.starts_with("etcds://") {
+            return Ok(Self::Etcd(text.to_owned()));
         }
         if text.contains("://") {
             return Err(invalid(name, "known are NAME, PATH, memory:NAME and etcd://HOST/PREFIX"));
@@ -75,7 +75,7 @@ impl Name {
             }
             Self::Bare(name) => locate::open_bare(name, options),
             Self::Path(path) => locate::open_path(path, options),
-            Self::Etcd => Err(no_etcd()),
+            Self::Etcd(name) => etcd::open(name, options),
         }
     }
 
@@ -88,14 +88,49 @@ impl Name {
             Self::Memory(name) => Memory::open(name.as_deref(), false, options.get_label())?.destroy(),
             Self::Bare(name) => locate::destroy_bare(name, options),
             Self::Path(path) => locate::destroy_path(path, options),
-            Self::Etcd => Err(no_etcd()),
+            Self::Etcd(name) => etcd::destroy(name),
         }
     }
 }
 
-fn no_etcd() -> Error {
-    let message = "etcd://: this build has no etcd driver: build with the feature `etcd`, or use a local store";
-    Error::new(ErrorKind::Unsupported, message)
+#[cfg(feature = "etcd")]
+mod etcd {
+    use crate::{
+        Options,
+        driver::{Address, AnyDriver, Etcd},
+        error::Result,
+    };
+
+    pub(super) fn open(name: &str, options: &Options) -> Result<AnyDriver> {
+        Etcd::open(Address::parse(name)?, options.creates(), options.get_label())
+            .map(|etcd| AnyDriver::Etcd(std::sync::Arc::new(etcd)))
+    }
+
+    pub(super) fn destroy(name: &str) -> Result<()> {
+        Etcd::remove(Address::parse(name)?)
+    }
+}
+
+#[cfg(not(feature = "etcd"))]
+mod etcd {
+    use crate::{
+        Options,
+        driver::AnyDriver,
+        error::{Error, ErrorKind, Result},
+    };
+
+    fn missing<T>() -> Result<T> {
+        let message = "etcd://: this build has no etcd driver: build with the feature `etcd`, or use a local store";
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
+
+    pub(super) fn open(_: &str, _: &Options) -> Result<AnyDriver> {
+        missing()
+    }
+
+    pub(super) fn destroy(_: &str) -> Result<()> {
+        missing()
+    }
 }
 
 #[cfg(test)]
@@ -119,8 +154,14 @@ mod tests {
     fn memory_and_clusters_are_told_by_their_prefix() {
         assert_eq!(parse("memory:").unwrap(), Name::Memory(None));
         assert_eq!(parse("memory:a/b").unwrap(), Name::Memory(Some("a/b".into())));
-        assert_eq!(parse("etcd://localhost:2379/x").unwrap(), Name::Etcd);
-        let error = Name::Etcd.open(&Options::default()).unwrap_err();
+        assert_eq!(parse("etcd://localhost:2379/x").unwrap(), Name::Etcd("etcd://localhost:2379/x".into()));
+        assert!(matches!(parse("etcds://h/x").unwrap(), Name::Etcd(_)));
+    }
+
+    #[cfg(not(feature = "etcd"))]
+    #[test]
+    fn without_the_driver_for_clusters_its_feature_is_named() {
+        let error = parse("etcd://localhost:2379/x").unwrap().open(&Options::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains("feature `etcd`"));
     }

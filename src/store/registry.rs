@@ -31,6 +31,8 @@ pub(super) fn identity(driver: &AnyDriver) -> String {
         AnyDriver::Memory(memory) => memory.identity(),
         #[cfg(all(target_os = "linux", target_pointer_width = "64", not(shmsync_portable)))]
         AnyDriver::Shm(shm) => shm.identity(),
+        #[cfg(feature = "etcd")]
+        AnyDriver::Etcd(etcd) => etcd.identity(),
         AnyDriver::Custom(_) => format!("custom {}", CUSTOM.fetch_add(1, Ordering::Relaxed)),
     }
 }

@@ -5,7 +5,7 @@ use std::{ffi::OsStr, fmt, sync::Arc};
 use super::{Options, name::Name, registry, scratch::Scratch};
 use crate::{
     coord::SessionSlot,
-    driver::{Access, AnyDriver, Driver, MAX_KEY_LEN, Participant, Stats, Verification},
+    driver::{Access, AnyDriver, Driver, MAX_KEY_LEN, Participant, Stats, Verification, without_password},
     error::{Error, ErrorKind, Result},
 };
 
@@ -90,7 +90,7 @@ impl Sync {
 
     pub(super) fn open_with(name: &OsStr, options: &Options) -> Result<Self> {
         let driver = Name::parse(name)?.open(options)?;
-        Ok(Self::new(name.to_string_lossy().into_owned(), driver, options))
+        Ok(Self::new(without_password(&name.to_string_lossy()), driver, options))
     }
 
     fn new(name: String, driver: AnyDriver, options: &Options) -> Self {
@@ -207,14 +207,17 @@ impl Sync {
         Ok(())
     }
 
+    /// Whether a key is good, and as the driver knows it: what every other needs is left to [`Sync::with_key`].
+    #[inline(always)]
+    pub(super) fn is_whole(&self, key: &str) -> bool {
+        // No namespace is without a slash, a bad one neither.
+        self.prefix.is_empty() && check_len(key, key.len())
+    }
+
     /// Calls `f` with the whole key as the driver knows it.
     #[inline]
     pub(super) fn with_key<R>(&self, key: &str, f: impl FnOnce(&str) -> Result<R>) -> Result<R> {
-        if self.prefix.is_empty() && !self.bad_prefix {
-            check_key(key, key.len())?;
-            return f(key);
-        }
-        f(&self.whole_key_kept(key)?)
+        if self.is_whole(key) { f(key) } else { f(&self.whole_key_kept(key)?) }
     }
 
     /// The whole key as the driver knows it.
@@ -272,7 +275,12 @@ impl Sync {
 /// `Invalid` for an empty key and for one that is too long.
 #[inline]
 fn check_key(key: &str, whole_len: usize) -> Result<()> {
-    if key.is_empty() || whole_len > MAX_KEY_LEN { Err(bad_key(key, whole_len)) } else { Ok(()) }
+    if check_len(key, whole_len) { Ok(()) } else { Err(bad_key(key, whole_len)) }
+}
+
+#[inline(always)]
+fn check_len(key: &str, whole_len: usize) -> bool {
+    !key.is_empty() && whole_len <= MAX_KEY_LEN
 }
 
 #[cold]

@@ -98,9 +98,17 @@ impl Sync {
     ///
     /// # Errors
     /// As [`Sync::get`], but nothing is decoded.
-    #[inline]
     pub fn read_encoded(&self, key: &str, into: &mut Vec<u8>) -> Result<Option<Revision>> {
-        self.with_key(key, |key| self.driver.get(&self.access, Space::Values, key, into))
+        if self.is_whole(key) {
+            return self.driver.get(&self.access, Space::Values, key, into);
+        }
+        self.read_encoded_within(key, into)
+    }
+
+    /// The same within a namespace, or of a bad key.
+    #[inline(never)]
+    fn read_encoded_within(&self, key: &str, into: &mut Vec<u8>) -> Result<Option<Revision>> {
+        self.driver.get(&self.access, Space::Values, &self.whole_key_kept(key)?, into)
     }
 
     /// Stores `value`, whatever was there, until it is removed.
@@ -242,11 +250,19 @@ impl Sync {
         self.with_key(key, |key| self.driver.delete(&self.access, Space::Values, key))
     }
 
-    #[inline]
     fn put(&self, key: &str, encoded: &[u8], lifetime: Lifetime) -> Result<Revision> {
         self.writable()?;
         check_lifetime(key, lifetime)?;
-        self.with_key(key, |key| self.driver.put(&self.access, Space::Values, key, encoded, lifetime))
+        if self.is_whole(key) {
+            return self.driver.put(&self.access, Space::Values, key, encoded, lifetime);
+        }
+        self.put_within(key, encoded, lifetime)
+    }
+
+    /// The same within a namespace, or with a bad key.
+    #[inline(never)]
+    fn put_within(&self, key: &str, encoded: &[u8], lifetime: Lifetime) -> Result<Revision> {
+        self.driver.put(&self.access, Space::Values, &self.whole_key_kept(key)?, encoded, lifetime)
     }
 
     /// Changes one key if it still is as it was seen.

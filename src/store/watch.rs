@@ -9,11 +9,11 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use super::{StopHandle, Sync, codec, keys_watch::KeysWatch, relay::Relay, scratch::Scratch};
+use super::{StopHandle, Sync, codec, following::next_item, keys_watch::KeysWatch, relay::Relay, scratch::Scratch};
 use crate::{
     Value,
     driver::{Driver, Patience, PrefixEvent, PrefixWatch, Range, Rescan, Revision, Space, State, Stop},
-    error::{ErrorKind, Result},
+    error::Result,
 };
 
 /// A change of a key.
@@ -248,17 +248,10 @@ impl Iterator for Watch {
     type Item = Result<Change>;
 
     fn next(&mut self) -> Option<Result<Change>> {
-        if self.ended {
-            return None;
-        }
-        match self.next_until(None) {
-            Err(error) if error.kind() == ErrorKind::Stopped => None,
-            Err(error) => {
-                self.ended = error.kind() == ErrorKind::Gone;
-                Some(Err(error))
-            }
-            change => change.transpose(),
-        }
+        let mut ended = self.ended;
+        let item = next_item(&mut ended, || self.next_until(None));
+        self.ended = ended;
+        item
     }
 }
 

@@ -13,10 +13,17 @@ use std::{
 
 use super::signals::BlockedSignals;
 
-/// The first bytes of a file of the kernel's, by as few calls as can be: such files do not say how long they are.
+/// The first bytes of a small file of `/proc`, by as few calls as can be: such files do not say how long they are, but give all
+/// that there is room for at once.
 pub(crate) fn read_start(path: impl AsRef<Path>, most: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(most);
-    File::open(path)?.take(most as u64).read_to_end(&mut bytes)?;
+    let (mut file, mut bytes) = (File::open(path)?, vec![0; most]);
+    let len = loop {
+        match file.read(&mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            len => break len?,
+        }
+    };
+    bytes.truncate(len);
     Ok(bytes)
 }
 

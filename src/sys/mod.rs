@@ -24,7 +24,6 @@ pub(crate) mod signals;
 pub(crate) mod testing;
 pub(crate) mod thread;
 pub(crate) mod userdir;
-pub(crate) mod watch_file;
 pub(crate) mod wipe_page;
 
 #[cfg(all(loom, test))]

@@ -1,7 +1,8 @@
 //! Threads that the program does not notice.
 
 use std::{
-    io,
+    fs, io,
+    os::unix::fs::MetadataExt,
     thread::{Builder, JoinHandle},
 };
 
@@ -22,12 +23,30 @@ where
     Builder::new().name(name.to_owned()).stack_size(STACK_SIZE).spawn(f)
 }
 
+/// Whether this process has no other thread. Where nobody can tell, it has.
+pub(crate) fn is_the_only_one() -> bool {
+    // A folder for each thread, and two links of the folder itself.
+    fs::metadata("/proc/self/task").is_ok_and(|tasks| tasks.nlink() == 3)
+}
+
 #[cfg(test)]
 mod tests {
 
     use nix::sys::signal::{SigSet, Signal};
 
     use super::*;
+    use crate::sys::testing::Child;
+
+    #[test]
+    fn a_thread_knows_whether_it_is_the_only_one() {
+        // A forked child has no other threads, whatever this test runs beside.
+        let child = Child::fork(|| {
+            let is_first = is_the_only_one();
+            let is_second = std::thread::spawn(is_the_only_one).join().unwrap();
+            i32::from(!is_first || is_second)
+        });
+        child.succeeds();
+    }
 
     #[test]
     fn a_quiet_thread_hears_nothing_but_its_own_faults() {

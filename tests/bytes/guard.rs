@@ -9,7 +9,7 @@ use std::{
         AtomicU64, AtomicUsize,
         Ordering::{Relaxed, SeqCst},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 /// The system's allocator, counting.
@@ -55,15 +55,21 @@ pub fn allocated_by<T>(run: impl FnOnce() -> T) -> (T, usize) {
 
 /// What a worker is doing, in memory that its parent sees.
 pub struct Progress {
-    words: &'static [AtomicU64; 4],
+    words: &'static [AtomicU64; WORDS],
     /// The words live in its pages.
     _file: File,
 }
 
 const CASE: usize = 0;
 const CALL: usize = 1;
-const DUE: usize = 2;
-const DONE: usize = 3;
+const DONE: usize = 2;
+/// When the call began that is counted; 0 = none.
+const BEGAN: usize = 3;
+const LIMIT: usize = 4;
+/// The thread that calls, and how long it had waited for a processor before.
+const THREAD: usize = 5;
+const STARVED: usize = 6;
+const WORDS: usize = 7;
 
 impl Progress {
     pub fn open(path: &Path) -> Self {
@@ -74,7 +80,7 @@ impl Progress {
             let flags = libc::PROT_READ | libc::PROT_WRITE;
             let base = libc::mmap(std::ptr::null_mut(), 4096, flags, libc::MAP_SHARED, file.as_raw_fd(), 0);
             assert_ne!(base, libc::MAP_FAILED);
-            &*base.cast::<[AtomicU64; 4]>()
+            &*base.cast::<[AtomicU64; WORDS]>()
         };
         Self { words, _file: file }
     }
@@ -84,7 +90,7 @@ impl Progress {
     }
 
     pub fn end_case(&self) {
-        self.words[DUE].store(0, SeqCst);
+        self.words[BEGAN].store(0, SeqCst);
         self.words[DONE].fetch_add(1, SeqCst);
     }
 
@@ -94,13 +100,18 @@ impl Progress {
         self.call_ends_within(limit);
     }
 
-    /// From now on it may take so long.
+    /// From now on it may take so long, not counting how long it waits for a processor.
     pub fn call_ends_within(&self, limit: Duration) {
-        self.words[DUE].store(now_ms() + limit.as_millis() as u64, SeqCst);
+        // SAFETY: has no conditions.
+        let thread = unsafe { libc::gettid() } as u64;
+        self.words[THREAD].store(thread, SeqCst);
+        self.words[STARVED].store(starved_ms(thread), SeqCst);
+        self.words[LIMIT].store(limit.as_millis() as u64, SeqCst);
+        self.words[BEGAN].store(now_ms(), SeqCst);
     }
 
     pub fn end_call(&self) {
-        self.words[DUE].store(0, SeqCst);
+        self.words[BEGAN].store(0, SeqCst);
     }
 
     pub fn case(&self) -> u64 {
@@ -115,12 +126,29 @@ impl Progress {
         self.words[DONE].load(SeqCst)
     }
 
+    pub fn limit(&self) -> Duration {
+        Duration::from_millis(self.words[LIMIT].load(SeqCst))
+    }
+
     pub fn is_overdue(&self) -> bool {
-        let due = self.words[DUE].load(SeqCst);
-        due != 0 && now_ms() > due
+        let [began, limit, thread, before] = [BEGAN, LIMIT, THREAD, STARVED].map(|word| self.words[word].load(SeqCst));
+        let elapsed = now_ms().saturating_sub(began);
+        if began == 0 || elapsed <= limit {
+            return false;
+        }
+        let starved = starved_ms(thread).saturating_sub(before);
+        // Another call may have begun meanwhile.
+        elapsed > limit + starved && self.words[BEGAN].load(SeqCst) == began
     }
 }
 
+/// How long a thread has been ready to run without a processor, as the kernel counts it.
+fn starved_ms(thread: u64) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{thread}/schedstat")).unwrap_or_default();
+    text.split(' ').nth(1).and_then(|number| number.parse().ok()).unwrap_or(0_u64) / 1_000_000
+}
+
 fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).unwrap();
+    now.tv_sec() as u64 * 1_000 + now.tv_nsec() as u64 / 1_000_000
 }

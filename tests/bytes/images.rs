@@ -33,7 +33,8 @@ pub fn make(place: &Place, dice: &mut Dice) -> u64 {
     }
     for kill in 0..KILLS {
         let path = place.file("making");
-        let capacity: u64 = if kill % 2 == 0 { 1 << 20 } else { 4 << 20 };
+        // Small ones mostly: an image is written anew for each case.
+        let capacity: u64 = [512 << 10, 1 << 20, 512 << 10, 512 << 10, 4 << 20][kill as usize % 5];
         let seed = dice.below(u64::MAX).to_string();
         let mut child = Child::spawn("churn", &[path.to_str().unwrap(), &capacity.to_string(), &seed]);
         child.expect("churning");

@@ -57,13 +57,13 @@ pub fn put(image: &mut [u8], at: u64, value: u64) {
 /// The index of a space in a shard: its offset and how many slots it has.
 pub fn index(image: &[u8], shard: u64, space: u64) -> (u64, u64) {
     let root = word(image, Map::of(image).root(shard) + space * 8);
-    let offset = (root & ((1 << 34) - 1)) * 16;
+    let offset = (root & ((1 << 34) - 1)) * 8;
     if offset == 0 { (0, 0) } else { (offset, 1 << (root >> 34 & 63).min(20)) }
 }
 
 /// Where the record of a slot lies; `None` for what is no record.
 pub fn record(slot: u64) -> Option<u64> {
-    let offset = (slot & ((1 << 34) - 1)) * 16;
+    let offset = (slot & ((1 << 34) - 1)) * 8;
     (offset != 0).then_some(offset)
 }
 

@@ -18,7 +18,9 @@ mod scribble;
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     fs,
+    io::{Write, stderr},
     path::Path,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
@@ -39,6 +41,11 @@ roles!(fill, churn, work);
 const SHORT: Duration = Duration::from_secs(60);
 /// Failures after which it is enough.
 const ENOUGH: usize = 12;
+
+/// Tells at once what the test's harness would keep until the end, which is hours later in the long form.
+fn tell(line: impl Display) {
+    let _ = writeln!(stderr(), "bytes: {line}");
+}
 
 /// Runs every `step`-th case from `first` on, until there are `cases` or a line says to stop.
 fn work(arguments: &[String]) {
@@ -105,6 +112,8 @@ struct Run<'a> {
     step: u64,
     images: u64,
     deadline: Instant,
+    /// What each worker is doing.
+    progress: Vec<Progress>,
 }
 
 impl Run<'_> {
@@ -132,15 +141,25 @@ impl Run<'_> {
         panic.join(" | ").split_once("panicked at ").map_or_else(String::new, |(_, text)| text.to_owned())
     }
 
+    /// Images tried so far.
+    fn done(&self) -> u64 {
+        self.progress.iter().map(Progress::done).sum()
+    }
+
     /// Looks after the workers until all are done; tells what failed.
     fn watch(&self, mut workers: Vec<Worker>, failures: &mut BTreeMap<String, Vec<u64>>) -> Outcome {
         let mut sum = Outcome::default();
+        let mut told = Instant::now();
         while !workers.is_empty() {
             thread::sleep(Duration::from_millis(20));
+            if told.elapsed() > SHORT {
+                tell(format_args!("{} images", self.done()));
+                told = Instant::now();
+            }
             let mut next = Vec::new();
             for mut worker in workers {
                 let what = if worker.progress.is_overdue() {
-                    Some("takes too long".to_owned())
+                    Some(format!("takes longer than {:?}", worker.progress.limit()))
                 } else if worker.child.has_ended() {
                     match worker.child.answer() {
                         Some(line) => {
@@ -161,7 +180,7 @@ impl Run<'_> {
                 let (case, call, index) = (worker.progress.case(), worker.progress.call(), worker.index);
                 worker.child.kill();
                 let text = format!("{}: {what}: {}", exercise::name(call), self.last_words(index));
-                println!("case {case}: {text}");
+                tell(format_args!("case {case}: {text}"));
                 failures.entry(text).or_default().push(case);
                 worker.progress.end_call();
                 if failures.len() < ENOUGH && self.end > case + self.step {
@@ -179,7 +198,7 @@ impl Run<'_> {
 fn whatever_bytes_a_region_has_users_get_answers_or_errors() {
     let place = Place::new();
     let seed = number("SHMSYNC_SEED", Dice::roll("bytes").below(1 << 48));
-    println!("bytes: SHMSYNC_SEED={seed}");
+    tell(format_args!("SHMSYNC_SEED={seed}"));
     let images = match std::env::var("SHMSYNC_IMAGES") {
         Ok(folder) => images::copy(Path::new(&folder), &place.file("")),
         Err(_) => images::make(&place, &mut Dice::new(seed)),
@@ -188,13 +207,15 @@ fn whatever_bytes_a_region_has_users_get_answers_or_errors() {
     let cases = number("SHMSYNC_CASES", if is_long() { 1_000_000 } else { u64::MAX >> 1 });
     let timed = only.is_none() && cases == u64::MAX >> 1;
     let deadline = Instant::now() + if timed { SHORT } else { Duration::from_secs(1 << 30) };
-    let workers = if only.is_some() { 1 } else { number("SHMSYNC_WORKERS", 6) };
+    // They sleep most of the time: calls wait for locks that nobody will ever give back.
+    let workers = if only.is_some() { 1 } else { number("SHMSYNC_WORKERS", if is_long() { 60 } else { 24 }) };
     let end = only.map_or(cases, |case| case + 1);
-    let run = Run { place: &place, seed, end, step: workers, images, deadline };
+    let progress = (0..workers).map(|index| Progress::open(&place.file(&format!("progress-{index}")))).collect();
+    let run = Run { place: &place, seed, end, step: workers, images, deadline, progress };
     let started = (0..workers).map(|index| run.start(index, only.unwrap_or(index))).collect();
     let mut failures = BTreeMap::new();
     let sum = run.watch(started, &mut failures);
-    let done: u64 = (0..workers).map(|index| Progress::open(&place.file(&format!("progress-{index}"))).done()).sum();
+    let done = run.done();
     println!("{done} images, {} calls, {} errors, {} slow cases", sum.calls, sum.errors, sum.slow);
     if !failures.is_empty() {
         // Images of killed processes are never the same again.

@@ -90,7 +90,7 @@ fn slot(image: &[u8], shard: u64, dice: &mut Dice) -> Option<u64> {
 /// A value that hurts where `old` stands.
 pub fn value(image: &[u8], map: &Map, old: u64, dice: &mut Dice) -> u64 {
     let len = image.len() as u64;
-    let offset = dice.below((len / 16).max(1)) * 16;
+    let offset = dice.below((len / 8).max(1)) * 8;
     let slots = dice.below(30);
     match dice.below(24) {
         0 => 0,
@@ -105,9 +105,9 @@ pub fn value(image: &[u8], map: &Map, old: u64, dice: &mut Dice) -> u64 {
         9 => offset,
         10 => offset / 16,
         // A root: an index of so many slots at that place.
-        11 => (offset / 16) | (slots << 34),
+        11 => (offset / 8) | (slots << 34),
         // A slot: a record, a mark, a mortal there, with the hash that is there.
-        12 => (old >> 36 << 36) | (offset / 16) | (dice.below(4) << 34),
+        12 => (old >> 36 << 36) | (offset / 8) | (dice.below(4) << 34),
         13 => len,
         14 => map.capacity / PAGE,
         15 => word(image, dice.below((len / 8).max(1)) * 8),

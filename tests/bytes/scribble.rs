@@ -41,7 +41,9 @@ pub fn scribble(path: &Path, image: &[u8], seed: u64, stop: &AtomicBool) {
         _ => None,
     };
     let everywhere = [Area::Live, Area::Space, Area::Shard, Area::Journal, Area::Table, Area::Index, Area::Record];
+    // Without a pause, bursts: one who never sleeps leaves no processor to those who are to be disturbed.
     let pause = Duration::from_micros([0, 5, 50, 1000][dice.below(4) as usize]);
+    let mut stores = 0_u32;
     while !stop.load(Relaxed) {
         let area = area.unwrap_or_else(|| everywhere[dice.below(everywhere.len() as u64) as usize]);
         let at = target(image, &map, area, &mut dice) & !7;
@@ -51,8 +53,11 @@ pub fn scribble(path: &Path, image: &[u8], seed: u64, stop: &AtomicBool) {
         // SAFETY: aligned and within the mapping.
         let place = unsafe { AtomicU64::from_ptr(base.byte_add(at as usize).cast()) };
         place.store(value(image, &map, place.load(Relaxed), &mut dice), Relaxed);
-        if !pause.is_zero() {
-            thread::sleep(pause);
+        stores += 1;
+        match pause.is_zero() {
+            false => thread::sleep(pause),
+            true if stores.is_multiple_of(500) => thread::sleep(Duration::from_micros(200)),
+            true => {}
         }
     }
     // SAFETY: nobody uses the mapping any more.

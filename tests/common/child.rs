@@ -3,11 +3,10 @@
 use std::{
     env,
     io::{BufRead, BufReader, Write},
-    os::unix::process::CommandExt,
     process::{self, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
 };
 
-use super::Place;
+use super::{Place, die_with_parent};
 
 /// The role this process plays as a child, with its arguments.
 pub fn role() -> Option<(String, Vec<String>)> {
@@ -123,17 +122,6 @@ impl Drop for Child {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-/// The command's process is killed when the thread that starts it ends.
-pub fn die_with_parent(command: &mut Command) {
-    // SAFETY: prctl is safe to call between fork and exec.
-    unsafe {
-        command.pre_exec(|| {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            Ok(())
-        });
     }
 }
 

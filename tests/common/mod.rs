@@ -6,6 +6,7 @@
 
 mod child;
 mod dice;
+mod dying;
 mod forked;
 pub mod region;
 mod steps;
@@ -19,8 +20,9 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-pub use child::{Child, die_with_parent, hear, role, say};
+pub use child::{Child, hear, role, say};
 pub use dice::Dice;
+pub(crate) use dying::die_with_parent;
 pub use forked::{Forked, fork};
 use shmsync::{Error, ErrorKind, Options, Sync};
 pub use steps::{assert_whole, work};
@@ -110,7 +112,7 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 fn watchdog() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let seconds = number("SHMSYNC_WATCHDOG_S", 900);
+        let seconds = number("SHMSYNC_WATCHDOG_S", if is_long() { 36_000 } else { 900 });
         thread::spawn(move || {
             thread::sleep(Duration::from_secs(seconds));
             eprintln!("watchdog: this test binary has run for {seconds} s, something hangs");

@@ -8,7 +8,7 @@ use std::{
 
 use shmsync::{ErrorKind, Sync, Value};
 
-use super::common::{Child, Place, assert_kind, assert_sound, open, say};
+use super::common::{Child, Place, assert_kind, assert_sound, open, options, say};
 
 pub fn set_limit(resource: libc::__rlimit_resource_t, value: u64) {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -68,9 +68,13 @@ fn a_limit_on_memory_is_an_error_that_names_it() {
 }
 
 pub fn little_memory(arguments: &[String]) {
-    let store = open(Path::new(&arguments[0]));
+    // Without a thread, which would take memory of its own just now, or not yet.
+    let store = options().liveness_thread(false).open(Path::new(&arguments[0])).unwrap();
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let now = statm.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096;
+    set_limit(libc::RLIMIT_AS, now + (150 << 20));
+    // Enough to read it, but not to copy what was read.
+    assert_kind(store.get_bytes("large"), ErrorKind::Io, "no memory");
     set_limit(libc::RLIMIT_AS, now + (50 << 20));
     let error = assert_kind(Sync::open(format!("{}-other", arguments[0])), ErrorKind::Full, "capacity");
     assert!(error.to_string().contains("RLIMIT_AS"), "{error}");

@@ -11,6 +11,27 @@ pub fn three(store: &Sync) {
     store.integer("n").set(41).unwrap();
 }
 
+/// As many blocks rest as can, all of the size of the text: what is written next goes to the oldest one of them.
+pub fn rested_texts(store: &Sync) {
+    three(store);
+    (0..16).for_each(|round| assert!(store.set_bytes("a", &[round; 200]).is_ok()));
+}
+
+/// [`spread`] over four shards, in each of which blocks of that size rest.
+pub fn rested_spread(store: &Sync) {
+    spread(store, 4);
+    let keys: Vec<String> = store.get("spread").unwrap().unwrap();
+    for key in &keys {
+        (0..16).for_each(|_| assert!(store.integer(key).increment(1).is_ok()));
+    }
+}
+
+/// As [`rested_texts`], of the size of the integer.
+pub fn rested_integers(store: &Sync) {
+    three(store);
+    (0..16).for_each(|_| assert!(store.integer("n").increment(1).is_ok()));
+}
+
 pub fn many(store: &Sync) {
     for key in 0..40 {
         store.set_bytes(&format!("k/{key}"), &vec![key; 30 + usize::from(key)]).unwrap();

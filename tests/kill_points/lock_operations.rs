@@ -2,11 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
-use shmsync::Sync;
+use shmsync::{Lock, Sync};
 
 use super::{
     fillings::three,
-    operations::{BASE, Operation, Prepared, on_store, open},
+    operations::{BASE, Operation, Prepared, Sees, WIDE, on_store, open},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -51,7 +51,34 @@ fn kept(store: &Sync) {
 }
 
 pub fn locks() -> Vec<Operation> {
-    [plain(), shared_out()].concat()
+    [taken(), held(), shared_out(), where_blocks_rest()].concat()
+}
+
+/// So many that some are in other shards than the sessions of processes, which end: there the short ways are taken.
+fn several(store: &Sync) -> Vec<Lock> {
+    (0..8).map(|number| store.lock(&format!("k/{number}")).unwrap()).collect()
+}
+
+/// In each of their shards, as many blocks rest as can, all of the size of what is kept of a lock.
+fn rested_locks(store: &Sync) {
+    for lock in several(store) {
+        (0..17).for_each(|_| drop(lock.acquire().unwrap()));
+    }
+}
+
+/// Taken and given back as they are again and again. Each is one commit, after which a dead one has the lock or nobody.
+fn where_blocks_rest() -> Vec<Operation> {
+    vec![Operation {
+        name: "locks, taken, released and taken where blocks of that size rest",
+        capacity: WIDE,
+        before: Some(rested_locks),
+        prepare: on_store!(store => several(&store).iter().for_each(|lock| {
+            drop(lock.acquire().unwrap());
+            std::mem::forget(lock.acquire().unwrap());
+        })),
+        sees: Sees::EachOldOrNew,
+        ..BASE
+    }]
 }
 
 /// Semaphores, and what children carry on.
@@ -86,7 +113,8 @@ fn shared_out() -> Vec<Operation> {
     ]
 }
 
-fn plain() -> Vec<Operation> {
+/// How a lock is come by.
+fn taken() -> Vec<Operation> {
     vec![
         Operation {
             name: "lock, take",
@@ -112,6 +140,12 @@ fn plain() -> Vec<Operation> {
             }),
             ..BASE
         },
+    ]
+}
+
+/// What is done with a lock that is held already.
+fn held() -> Vec<Operation> {
+    vec![
         Operation {
             name: "lock, extend",
             covers: &["LockGuard::extend"],

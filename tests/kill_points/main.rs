@@ -9,7 +9,7 @@
 //! ```
 //!
 //! It is a test without the usual harness: each operation is explored by forked children of a process with one thread,
-//! on one processor, and the output is a table.
+//! on one processor, of which there is one for each, and the output is a table.
 #![allow(unreachable_pub, reason = "a program of several files")]
 
 // Other systems have no regions, and nothing to kill processes by.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use shmsync::{Lifetime, Options, Sync};
 
-use super::fillings::{full, spread, three};
+use super::fillings::{full, rested_spread, spread, three};
 
 /// What survivors may see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,13 +128,14 @@ pub const RECOVERY: Operation = Operation {
 
 pub fn operations() -> Vec<Operation> {
     let mut all = super::single::single();
-    all.extend(several());
+    all.extend(updates());
+    all.extend(transactions());
     all.extend(super::whole::whole());
     all.extend(super::lock_operations::locks());
     all
 }
 
-fn several() -> Vec<Operation> {
+fn updates() -> Vec<Operation> {
     vec![
         Operation {
             name: "update",
@@ -162,6 +163,11 @@ fn several() -> Vec<Operation> {
             prepare: on_store!(store => store.get_or_insert_with("new", || 5).unwrap()),
             ..BASE
         },
+    ]
+}
+
+fn transactions() -> Vec<Operation> {
+    vec![
         Operation {
             name: "transaction, one shard",
             covers: &["Sync::transaction", "Transaction::set", "Transaction::remove", "Transaction::increment"],
@@ -182,6 +188,16 @@ fn several() -> Vec<Operation> {
                 let keys: Vec<String> = tx.get("spread")?.unwrap();
                 tx.set_with(&keys[0], &2, Lifetime::Ttl(Duration::from_secs(3600)))?;
                 tx.set_with(&keys[1], &"longer than before, so elsewhere", Lifetime::Forever)
+            }).unwrap()),
+            ..BASE
+        },
+        Operation {
+            name: "transaction, four shards where blocks rest",
+            capacity: WIDE,
+            before: Some(rested_spread),
+            prepare: on_store!(store => store.transaction(|tx| {
+                let keys: Vec<String> = tx.get("spread")?.unwrap();
+                keys.iter().try_for_each(|key| tx.increment(key, 1).map(drop))
             }).unwrap()),
             ..BASE
         },

@@ -4,6 +4,7 @@ mod api;
 #[path = "../common/arguments.rs"]
 mod arguments;
 mod beside;
+mod crew;
 #[path = "../common/dice.rs"]
 mod dice;
 mod explore;
@@ -21,7 +22,9 @@ mod whole;
 use std::{path::Path, process::ExitCode, time::Instant};
 
 use arguments::Arguments;
+use crew::Outcome;
 use explore::{Effort, Report, Site};
+use operations::Operation;
 
 /// Millions of instructions, each of which is a stop: minutes.
 const LONG_ONLY: [&str; 1] = ["transaction, full"];
@@ -45,6 +48,17 @@ impl Asked {
         Self { effort, long, names: words.names() }
     }
 
+    /// What takes longest comes first, so that nobody has to wait for it at the end.
+    fn tasks<'a>(&self, operations: &'a [Operation]) -> Vec<Task<'a>> {
+        let of_recovery = |operation: &&Operation| {
+            recovery::NAMES.contains(&operation.name) && (self.wants("recovery") || self.wants(operation.name))
+        };
+        let mut tasks: Vec<_> = operations.iter().filter(of_recovery).map(Task::Recovery).collect();
+        tasks.extend(operations.iter().filter(|operation| self.wants(operation.name)).map(Task::Operation));
+        tasks.extend(self.wants(beside::NAME).then_some(Task::Beside));
+        tasks
+    }
+
     fn wants(&self, name: &str) -> bool {
         if self.names.is_empty() && !self.long && LONG_ONLY.contains(&name) {
             println!("{name:<36}{:>14}", "with --long");
@@ -58,7 +72,6 @@ pub fn main() -> ExitCode {
     let asked = Asked::parse();
     let operations = operations::operations();
     let mut failures = api::missing(&operations);
-    trace::stay_on_one_processor();
     // What seeds hash maps is inherited by all children, so that they all do the same.
     drop(std::hash::RandomState::new());
     let shared = Path::new("/dev/shm");
@@ -67,29 +80,43 @@ pub fn main() -> ExitCode {
     println!("kill points, seed {}", asked.effort.seed);
     println!("{:<36}{:>14}{:>8}{:>8}{:>9}{:>8}", "operation", "instructions", "points", "kills", "strayed", "seconds");
     let begun = Instant::now();
-    let mut kills = 0;
-    let mut explored = |name: &str, explore: &dyn Fn() -> Report| {
-        let start = Instant::now();
-        let report = explore();
-        kills += report.kills;
-        print(name, &report, start);
-        failures.extend(report.failures.iter().map(|failure| format!("{name}: {failure}")));
-    };
-    for operation in operations.iter().filter(|operation| asked.wants(operation.name)) {
-        explored(operation.name, &|| Site::new(operation, folder.path()).explore(asked.effort));
-    }
-    for operation in operations.iter().filter(|operation| asked.wants("recovery") || asked.wants(operation.name)) {
-        if recovery::NAMES.contains(&operation.name) {
-            let name = format!("recovery: {}", operation.name);
-            explored(&name, &|| recovery::explore(operation, folder.path(), asked.effort, asked.long));
-        }
-    }
-    if asked.wants(beside::NAME) {
-        explored(beside::NAME, &|| beside::explore(folder.path(), asked.effort));
-    }
-    println!("{kills} kills in {:.1} s, {} failures", begun.elapsed().as_secs_f64(), failures.len());
+    let tasks = asked.tasks(&operations);
+    let found = crew::share_out(tasks.len() as u16, folder.path(), |number, folder| {
+        tasks[usize::from(number)].explore(&asked, folder)
+    });
+    failures.extend(found.failures);
+    println!("{} kills in {:.1} s, {} failures", found.kills, begun.elapsed().as_secs_f64(), failures.len());
     failures.iter().take(20).for_each(|failure| println!("FAILED {failure}"));
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What is explored by one explorer.
+enum Task<'a> {
+    Operation(&'a Operation),
+    Recovery(&'a Operation),
+    Beside,
+}
+
+impl Task<'_> {
+    fn name(&self) -> String {
+        match self {
+            Self::Operation(operation) => operation.name.to_owned(),
+            Self::Recovery(operation) => format!("recovery: {}", operation.name),
+            Self::Beside => beside::NAME.to_owned(),
+        }
+    }
+
+    fn explore(&self, asked: &Asked, folder: &Path) -> Outcome {
+        let (name, start) = (self.name(), Instant::now());
+        let report = match self {
+            Self::Operation(operation) => Site::new(operation, folder).explore(asked.effort),
+            Self::Recovery(operation) => recovery::explore(operation, folder, asked.effort, asked.long),
+            Self::Beside => beside::explore(folder, asked.effort),
+        };
+        print(&name, &report, start);
+        let failures = report.failures.iter().map(|failure| format!("{name}: {failure}")).collect();
+        Outcome { kills: report.kills, failures }
+    }
 }
 
 fn print(name: &str, report: &Report, start: Instant) {

@@ -11,14 +11,17 @@ use super::{
 };
 
 /// The operations whose victims are recovered: one for each kind of unfinished work.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 12] = [
     "set, insert",
     "set, overwrite in another size",
+    "set, overwrite where blocks of that size rest",
+    "locks, taken, released and taken where blocks of that size rest",
     "set, the index grows",
     "set, the file grows",
     "set, burying the dead",
     "remove, the index shrinks",
     "transaction, two shards",
+    "transaction, four shards where blocks rest",
     "transaction, five shards",
     "replace all",
 ];

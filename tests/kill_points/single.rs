@@ -5,7 +5,7 @@ use std::time::Duration;
 use shmsync::Lifetime;
 
 use super::{
-    fillings::{brimful, crowded, deserted, full, mortal},
+    fillings::{brimful, crowded, deserted, full, mortal, rested_integers, rested_texts},
     operations::{BASE, KIB, Operation, Others, Sees, VALUE, encoded, on_store, open, with_thread},
 };
 
@@ -27,6 +27,13 @@ fn sets() -> Vec<Operation> {
             name: "set, overwrite small",
             prepare: on_store!(store => store.set_bytes("a", &[2; 200]).unwrap()),
             least: 50,
+            ..BASE
+        },
+        Operation {
+            name: "set, overwrite where blocks of that size rest",
+            before: Some(rested_texts),
+            prepare: on_store!(store => store.set_bytes("a", &[77; 200]).unwrap()),
+            least: 30,
             ..BASE
         },
         Operation {
@@ -156,6 +163,12 @@ fn integers() -> Vec<Operation> {
             name: "increment",
             covers: &["Integer::increment"],
             prepare: on_store!(store => store.integer("n").increment(1).unwrap()),
+            ..BASE
+        },
+        Operation {
+            name: "increment, where blocks of that size rest",
+            before: Some(rested_integers),
+            prepare: on_store!(store => store.integer("n").increment(1000).unwrap()),
             ..BASE
         },
         Operation {

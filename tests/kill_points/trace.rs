@@ -251,13 +251,23 @@ pub fn is_system_call(pc: u64) -> bool {
     if cfg!(target_arch = "x86_64") { bytes == [0x0f, 0x05] } else { bytes[0] == 1 && pc.is_multiple_of(4) }
 }
 
-/// Keeps this process and all that it forks on the processor that it is on: a step takes 2 to 20 µs there, and three
-/// times as long between two.
-pub fn stay_on_one_processor() {
+/// The processors that this process may run on.
+pub fn processors() -> Vec<usize> {
     // SAFETY: the set is plain old data, and lives as long as the calls.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(libc::sched_getcpu().max(0) as usize, &mut set);
+        libc::sched_getaffinity(0, size_of_val(&set), &mut set);
+        (0..libc::CPU_SETSIZE as usize).filter(|processor| libc::CPU_ISSET(*processor, &set)).collect()
+    }
+}
+
+/// Keeps this process and all that it forks on that processor: a step takes 2 to 20 µs there, and three times as long
+/// between two.
+pub fn stay_on(processor: usize) {
+    // SAFETY: the set is plain old data, and lives as long as the calls.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(processor, &mut set);
         libc::sched_setaffinity(0, size_of_val(&set), &set);
     }
 }

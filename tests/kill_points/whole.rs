@@ -43,6 +43,14 @@ pub fn whole() -> Vec<Operation> {
             ..BASE
         },
         Operation {
+            // So many that their slots are condemned, and what rests is freed at the end.
+            name: "clear, many of one shard",
+            covers: &["Sync::clear"],
+            before: Some(|store| (0..100).for_each(|key| assert!(store.set(&format!("k/{key}"), &key).is_ok()))),
+            prepare: on_store!(store => store.clear().unwrap()),
+            ..BASE
+        },
+        Operation {
             name: "watch a key",
             changes: false,
             covers: &["Sync::watch", "Sync::watch_keys", "Watch::next_timeout", "Watch::next_deadline"],

@@ -31,6 +31,7 @@ fn permission_is_a_change_through_a_read_only_handle() {
     assert_eq!(kind(reader.set("k", &1)), ErrorKind::Permission);
 }
 
+#[cfg(not(feature = "etcd"))]
 #[test]
 fn unsupported_is_a_driver_that_was_not_built_in() {
     let error = Sync::open("etcd://localhost:2379/x").unwrap_err();

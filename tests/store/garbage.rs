@@ -21,7 +21,7 @@ fn revision() -> Option<Revision> {
 
 impl Driver for Garbage {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "garbage", shared: false, orphans: false, gate: false }
+        Capabilities::least("garbage")
     }
 
     fn get(&self, _: &Access, _: Space, _: &str, into: &mut Vec<u8>) -> Result<Option<Revision>> {

@@ -64,7 +64,8 @@ pub fn main() -> ExitCode {
     let rounds: Vec<_> = ROUNDS.iter().filter(|round| round.name.contains(&asked.round)).collect();
     let share = Duration::from_secs((asked.seconds / rounds.len().max(1) as u64).min(600));
     let begun = Instant::now();
-    while tally.failures.is_empty() && tally.all_kills() < asked.kills && begun.elapsed().as_secs() < asked.seconds {
+    let is_well = |tally: &Tally| tally.failures.is_empty() && board.faults.load(SeqCst) == 0;
+    while is_well(&tally) && tally.all_kills() < asked.kills && begun.elapsed().as_secs() < asked.seconds {
         for round in &rounds {
             let (first, before) = (tally.all_kills(), Instant::now());
             let left = asked.kills.saturating_sub(first).min((asked.kills / 20).max(1000));
@@ -74,15 +75,15 @@ pub fn main() -> ExitCode {
             tally.failures.extend(grown(&tally.sizes).filter(|_| round.name != "always full"));
             let (kills, seconds) = (tally.all_kills() - first, before.elapsed().as_secs_f64());
             println!("{:<14}{kills:>9} kills, {seconds:>6.1} s, {} operations", round.name, board.operations());
-            if !tally.failures.is_empty() || board.faults.load(SeqCst) > 0 {
+            if !is_well(&tally) {
                 break;
             }
         }
     }
-    if asked.complete && tally.failures.is_empty() {
+    if asked.complete && is_well(&tally) {
         stay_steady(board, folder.path(), &asked, &mut dice, &mut tally);
     }
-    report(&tally, board, begun.elapsed(), &asked)
+    report(&tally, board, folder.path(), begun.elapsed(), &asked)
 }
 
 /// Bytes allocated after many operations, compared with those after few.
@@ -111,7 +112,7 @@ fn grown(sizes: &[(u64, u64, u64)]) -> Option<String> {
     (late * 100 > early * 125).then(|| format!("room in use creeps up: {sizes:?}"))
 }
 
-fn report(tally: &Tally, board: &Board, time: Duration, asked: &Asked) -> ExitCode {
+fn report(tally: &Tally, board: &Board, folder: &Path, time: Duration, asked: &Asked) -> ExitCode {
     let mut failures = tally.failures.clone();
     let count = |class: &Class| tally.kills.get(class).copied().unwrap_or(0);
     for class in &CLASSES {
@@ -147,7 +148,8 @@ fn report(tally: &Tally, board: &Board, time: Duration, asked: &Asked) -> ExitCo
     }
     let faults = board.faults.load(SeqCst);
     if faults > 0 {
-        failures.push(format!("{faults} faults seen by workers, see above"));
+        let seen = std::fs::read_to_string(worker::faults(folder)).unwrap_or_default();
+        failures.push(format!("{faults} faults seen by workers, seed {}:\n{seen}", asked.seed));
     }
     failures.iter().for_each(|failure| println!("FAILED {failure}"));
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -57,6 +57,8 @@ pub struct Storm<'a> {
     pub tally: &'a mut Tally,
     /// The processes, by number of the worker.
     pids: Vec<i32>,
+    /// Those that stand still, by number of the worker, and until when.
+    still: BTreeMap<usize, Instant>,
     region: Option<Region>,
     ringer: i32,
 }
@@ -69,7 +71,17 @@ impl<'a> Storm<'a> {
         dice: Dice,
         tally: &'a mut Tally,
     ) -> Self {
-        Self { board, round, folder, dice, tally, pids: vec![0; round.workers], region: None, ringer: 0 }
+        Self {
+            board,
+            round,
+            folder,
+            dice,
+            tally,
+            pids: vec![0; round.workers],
+            still: BTreeMap::new(),
+            region: None,
+            ringer: 0,
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -114,6 +126,7 @@ impl<'a> Storm<'a> {
 
     /// A new store takes the place of the old one, which must be sound.
     fn succeed(&mut self) {
+        self.continue_those(|_| true);
         let old = self.path();
         self.new_store();
         let verified = elsewhere(|| {
@@ -168,15 +181,17 @@ impl<'a> Storm<'a> {
     /// Does something to somebody.
     fn act(&mut self) {
         std::thread::sleep(Duration::from_micros(self.dice.below(400)));
+        self.continue_those(|until| until <= Instant::now());
         let number = self.hunt().unwrap_or_else(|| self.dice.below(self.round.workers as u64) as usize);
+        self.continue_it(number);
         let pid = self.pids[number];
         match self.dice.below(10) {
             0..2 => self.kill_many(),
             2 => {
                 self.tally.stops += 1;
                 if stop(pid) {
-                    std::thread::sleep(Duration::from_micros(self.dice.below(30_000)));
-                    go_on(pid);
+                    let until = Instant::now() + Duration::from_micros(self.dice.below(30_000));
+                    self.still.insert(number, until);
                 }
             }
             _ => {
@@ -190,11 +205,25 @@ impl<'a> Storm<'a> {
                     return go_on(pid);
                 }
                 self.kill(number, class);
-                if let Some(left) = left {
+                // It may be long until somebody wants just that shard.
+                if let Some(left) = left.filter(|_| self.dice.below(8) == 0) {
                     self.kill_recoverer(left, pid as u32);
                 }
             }
         }
+    }
+
+    fn continue_it(&mut self, number: usize) {
+        if self.still.remove(&number).is_some() {
+            go_on(self.pids[number]);
+        }
+    }
+
+    /// Lets those who stand still go on of whose time this is true.
+    fn continue_those(&mut self, is_meant: impl Fn(Instant) -> bool) {
+        let meant: Vec<_> =
+            self.still.iter().filter(|(_, until)| is_meant(**until)).map(|(number, _)| *number).collect();
+        meant.into_iter().for_each(|number| self.continue_it(number));
     }
 
     /// Every other time, a worker that is just now in the middle of something rare.
@@ -224,6 +253,7 @@ impl<'a> Storm<'a> {
                 continue;
             };
             let Some(number) = self.pids.iter().position(|pid| *pid == next as i32) else { return };
+            self.continue_it(number);
             if !stop(next as i32) {
                 return self.replace(number);
             }
@@ -252,6 +282,8 @@ impl<'a> Storm<'a> {
     }
 
     fn strike(&mut self, number: usize, class: Class) {
+        // Also who stands still can be killed.
+        self.still.remove(&number);
         let pid = self.pids[number];
         let early = self.dice.below(4) == 0;
         *self.tally.kills.entry(class).or_default() += 1;
@@ -268,6 +300,8 @@ impl<'a> Storm<'a> {
         let pid = self.pids[number];
         reap(pid);
         if !self.round.young && self.dice.below(16) == 0 {
+            // It asks the store, where somebody who stands still may be in the middle of something.
+            self.continue_those(|_| true);
             let path = self.path();
             let orphaned = elsewhere(|| check::is_orphaned(&path, pid as u32));
             match orphaned {
@@ -286,6 +320,7 @@ impl<'a> Storm<'a> {
 
     /// All finish what they do; then everything is looked at. How long that took.
     fn park(&mut self) -> Duration {
+        self.continue_those(|_| true);
         let phase = self.board.phase.fetch_add(1, SeqCst) + 1;
         let begun = Instant::now();
         let awake = || {

@@ -12,6 +12,9 @@ use shmsync::{ErrorKind, LockState, Result, Sync};
 
 use super::{board::Board, worker::Lane};
 
+/// Bytes of a line: as many fit into a page, and none lies in two.
+const LINE: usize = 64;
+
 /// The file of the witness.
 pub fn witness(folder: &Path) -> PathBuf {
     folder.join("turns")
@@ -47,11 +50,12 @@ impl Lane<'_> {
         Ok(())
     }
 
-    /// One write that appends is one line, whoever else writes.
+    /// One write that appends is one line, whoever else writes. It lies within a page of the file: whoever is killed while it
+    /// writes over the end of one leaves half of what it had to say.
     fn say(&self, what: &str) {
         let worker = self.worker;
         let file = OpenOptions::new().append(true).create(true).open(witness(&worker.folder));
-        let line = format!("{what} {} {}\n", worker.number, worker.seed);
+        let line = format!("{:<LENGTH$}\n", format!("{what} {} {}", worker.number, worker.seed), LENGTH = LINE - 1);
         if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
             worker.fault(&format!("the witness: {error}"));
         }
@@ -65,7 +69,7 @@ pub fn judge(board: &Board, folder: &Path) -> std::result::Result<(), String> {
     let (mut inside, mut last) = (None::<(u64, usize, u64)>, board.token.load(SeqCst));
     let is_alive = |number: usize, seed: u64| board.lives[number].load(SeqCst) == seed;
     for line in text.lines() {
-        let words: Vec<&str> = line.split(' ').collect();
+        let words: Vec<&str> = line.trim_end().split(' ').collect();
         let [what, token, worker, seed] = words[..] else { return Err(format!("half a line: {line:?}")) };
         let number = |word: &str| word.parse::<u64>().unwrap_or(0);
         let me = (number(token), number(worker) as usize, number(seed));

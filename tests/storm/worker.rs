@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    fs::OpenOptions,
+    io::Write,
     path::{Path, PathBuf},
     sync::atomic::Ordering::SeqCst,
     time::Duration,
@@ -45,6 +47,11 @@ pub(super) struct Lane<'a> {
     store_number: u64,
 }
 
+/// The file that says which faults workers saw.
+pub fn faults(folder: &Path) -> PathBuf {
+    folder.join("faults")
+}
+
 /// The path of the store of that number.
 pub fn path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("store-{number}"))
@@ -85,7 +92,10 @@ impl Worker {
 
     /// Says what must not be.
     pub(super) fn fault(&self, what: &str) {
-        eprintln!("FAULT in worker {}: {what}", self.number);
+        let line = format!("round {:?}, worker {}: {what}\n", self.round.name, self.number);
+        let log = OpenOptions::new().append(true).create(true).open(faults(&self.folder));
+        // Where the disk is full it is at least counted.
+        let _ = log.and_then(|mut log| log.write_all(line.as_bytes()));
         self.board.faults.fetch_add(1, SeqCst);
     }
 }

@@ -47,7 +47,7 @@ impl Args {
             return fail("--readme writes the whole table, measured in full: leave out --quick and --work");
         }
         if self.works.is_empty() {
-            self.works.extend(&ALL);
+            self.works.extend(ALL);
         }
         Ok(self)
     }
@@ -61,12 +61,13 @@ fn named(name: &str) -> Outcome<&'static Work> {
 }
 
 fn names() -> String {
-    ALL.map(|work| work.name).join(", ")
+    ALL.iter().map(|work| work.name).collect::<Vec<_>>().join(", ")
 }
 
 /// What `--help` prints.
 pub(crate) fn help() -> String {
-    let works = ALL.map(|work| format!("  {:<15} {}", work.name, work.what)).join("\n");
+    let works: Vec<String> = ALL.iter().map(|work| format!("  {:<15} {}", work.name, work.what)).collect();
+    let works = works.join("\n");
     format!(
         "\
 Measures shmsync beside what people use instead, by turns, in one run.

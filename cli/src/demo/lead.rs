@@ -45,7 +45,6 @@ says otherwise (environment and configuration do not); it is removed at the end 
 
 Exit codes: 0 totals and digests agree, 2 they do not, a demo runs already, or another error.";
 
-/// Let worker processes read every file below a folder together, and survive a killed one
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Demo {

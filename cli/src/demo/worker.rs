@@ -18,7 +18,6 @@ use crate::{
 /// How long a doomed worker holds still before it goes on after all.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Work for a demo (started by it)
 #[derive(Args)]
 pub(crate) struct DemoWorker {
     /// The run's id

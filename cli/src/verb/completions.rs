@@ -16,7 +16,6 @@ Examples:
 
 Exit codes: 0 printed, 2 error.";
 
-/// Print a completion script
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Completions {

@@ -28,7 +28,6 @@ A missing integer counts as 0. With --json: {\"key\", \"value\"}.
 
 Exit codes: 0 subtracted, 2 error (also: no integer, or it would overflow; nothing was changed).";
 
-/// Add to an integer and print its new value
 #[derive(Args)]
 #[command(after_help = AFTER_INCR)]
 pub(crate) struct Incr {
@@ -39,7 +38,6 @@ pub(crate) struct Incr {
     by: i64,
 }
 
-/// Subtract from an integer and print its new value
 #[derive(Args)]
 #[command(after_help = AFTER_DECR)]
 pub(crate) struct Decr {
@@ -74,7 +72,7 @@ fn whole_number(text: &str) -> Result<i64, String> {
 
 fn count(context: &Context, key: &str, change: impl FnOnce(&Integer) -> shmsync::Result<i64>) -> Answer {
     context.check_keys([key])?;
-    let value = change(&context.open()?.integer(key))?;
+    let value = change(&context.open_briefly()?.integer(key))?;
     if context.json() {
         context.out.json(&json!({ "key": key, "value": value }))?;
     } else {

@@ -17,7 +17,6 @@ With --json: {\"destroyed\"}.
 
 Exit codes: 0 removed, 1 no such store, 2 error.";
 
-/// Remove the store with everything in it
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Destroy {}

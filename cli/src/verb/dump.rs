@@ -29,7 +29,6 @@ lifetimes are left out. --output writes a new file, brings it to the disk, and o
 
 Exit codes: 0 dumped (an empty store too), 2 error.";
 
-/// Print a copy of all entries, as of one moment
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Dump {

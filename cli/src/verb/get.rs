@@ -20,7 +20,6 @@ Strings print as they are, all else as JSON. With --json: {\"key\", \"value\", \
 
 Exit codes: 0 printed, 1 absent (and no --default), 2 error.";
 
-/// Print a value
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Get {

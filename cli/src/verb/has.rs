@@ -16,7 +16,6 @@ A key that holds null counts as absent; 0, \"\", false and empty lists count as 
 
 Exit codes: 0 present, 1 absent or null, 2 error.";
 
-/// Tell by the exit code whether a key is there and not null
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Has {

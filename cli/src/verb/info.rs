@@ -26,7 +26,6 @@ Examples:
 
 Exit codes: 0 printed, 1 no such store, 2 error.";
 
-/// Show figures about the store
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Info {

@@ -29,7 +29,6 @@ SHMSYNC_LABEL, SHMSYNC_VERBOSE, SHMSYNC_JSON), this file, /etc/shmsync.toml, wha
 
 Exit codes: 0 it is all there now, 2 error.";
 
-/// Create the store and a commented configuration file
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Init {}

@@ -17,9 +17,8 @@ With --json: an array of strings.
 
 Exit codes: 0 listed (also when there is none), 2 error.";
 
-/// List keys, sorted
 #[derive(Args)]
-#[command(after_help = AFTER_HELP, visible_alias = "ls")]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Keys {
     /// Only keys that begin so
     #[arg(default_value = "", hide_default_value = true)]

@@ -8,13 +8,14 @@ use std::{
 
 use clap::Args;
 use serde_json::{Value as Json, json};
-use shmsync::{EncodedEntry, Lifetime, Sync};
+use shmsync::{EncodedEntry, Lifetime};
 
 use crate::{
     archive,
     context::Context,
     failure::{Answer, Failure, Outcome},
     json::from_json,
+    steps::{Change, make},
 };
 
 const AFTER_HELP: &str = "\
@@ -29,7 +30,6 @@ With --json: {\"loaded\"}.
 
 Exit codes: 0 loaded, 2 error.";
 
-/// Replace the content of the store by a dump
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Load {
@@ -51,7 +51,8 @@ impl Load {
         entries.retain(|entry| entry.lifetime != Lifetime::Process);
         let store = context.open()?;
         if self.merge {
-            merge(&store, &entries)?;
+            let changes = entries.iter().map(Change::put).collect::<Result<Vec<_>, _>>()?;
+            make(&store, &changes)?;
         } else {
             store.replace_all_encoded("", &entries)?;
         }
@@ -84,15 +85,4 @@ fn parse(bytes: &[u8]) -> Result<Vec<EncodedEntry>, String> {
         Ok(EncodedEntry { key, value: archive::encode(&value), lifetime: Lifetime::Forever })
     };
     object.into_iter().map(entry).collect()
-}
-
-fn merge(store: &Sync, entries: &[EncodedEntry]) -> Result<(), Failure> {
-    for step in entries.chunks(1_000) {
-        let values = step.iter().map(|entry| Ok((entry, archive::decode(&entry.key, &entry.value)?)));
-        let values = values.collect::<Result<Vec<_>, Failure>>()?;
-        store.transaction(|tx| {
-            values.iter().try_for_each(|(entry, value)| tx.set_with(&entry.key, value, entry.lifetime))
-        })?;
-    }
-    Ok(())
 }

@@ -16,7 +16,6 @@ Example:
 
 Exit codes: 0 written, 2 error.";
 
-/// Write manual pages into a folder
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Man {

@@ -1,6 +1,7 @@
 //! The verbs: one file each.
 
 mod completions;
+mod copy;
 mod count;
 mod destroy;
 mod dump;
@@ -24,31 +25,58 @@ use clap::Subcommand;
 
 use crate::{context::Context, demo, failure::Answer};
 
-/// What to do.
+/// What to do. Each is defined only when it is asked for: a command is often over sooner than all of them would be.
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Verb {
+    /// Store a value
     Set(set::Set),
+    /// Print a value
     Get(get::Get),
+    /// Tell by the exit code whether a key is there and not null
     Has(has::Has),
+    /// Remove keys
+    #[command(visible_alias = "rm")]
     Remove(remove::Remove),
+    /// List keys, sorted
+    #[command(visible_alias = "ls")]
     Keys(keys::Keys),
+    /// Add to an integer and print its new value
     Incr(count::Incr),
+    /// Subtract from an integer and print its new value
     Decr(count::Decr),
+    /// Print a copy of all entries, as of one moment
     Dump(dump::Dump),
+    /// Replace the content of the store by a dump
     Load(load::Load),
+    /// Copy all values into another store
+    Copy(copy::Copy),
+    /// Print changes, one per line, as they happen
     Watch(watch::Watch),
+    /// Take turns by name
     Lock(lock::Lock),
+    /// Run a program once in a while, whoever calls
     Once(once::Once),
+    /// Let one of many lead
     Leader(leader::Leader),
+    /// Create the store and a commented configuration file
     Init(init::Init),
+    /// Show figures about the store
     Info(info::Info),
+    /// List attached processes, what they hold and what they wait for
     Ps(ps::Ps),
+    /// Check every byte of the store
     Verify(verify::Verify),
+    /// Remove the store with everything in it
     Destroy(destroy::Destroy),
+    /// Let worker processes read every file below a folder together, and survive a killed one
     Demo(demo::Demo),
+    /// Work for a demo (started by it)
     #[command(hide = true)]
     DemoWorker(demo::DemoWorker),
+    /// Print a completion script
     Completions(completions::Completions),
+    /// Write manual pages into a folder
     Man(man::Man),
 }
 
@@ -80,6 +108,7 @@ impl Verb {
             Self::Decr(verb) => verb.run(context),
             Self::Dump(verb) => verb.run(context),
             Self::Load(verb) => verb.run(context),
+            Self::Copy(verb) => verb.run(context),
             Self::Watch(verb) => verb.run(context),
             Self::Lock(verb) => verb.run(context),
             Self::Once(verb) => verb.run(context),

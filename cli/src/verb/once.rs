@@ -30,7 +30,6 @@ lock behind it is named once/NAME; 'lock free once/NAME --force' lets the next c
 
 Exit codes: that of CMD; 128 + S if signal S killed it; 127 not found, 126 not executable; 0 (or -E) skipped; 125 error.";
 
-/// Run a program once in a while, whoever calls
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Once {

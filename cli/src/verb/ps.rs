@@ -26,7 +26,6 @@ being attached (the shell that called 'lock set', or a label) has no id, pid_nam
 
 Exit codes: 0 listed (also when nobody is attached), 2 error.";
 
-/// List attached processes, what they hold and what they wait for
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Ps {

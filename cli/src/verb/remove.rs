@@ -17,9 +17,8 @@ With --json: {\"removed\": […], \"absent\": […]}.
 
 Exit codes: 0 all removed, 1 at least one was absent (the others are removed), 2 error.";
 
-/// Remove keys
 #[derive(Args)]
-#[command(after_help = AFTER_HELP, visible_alias = "rm")]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Remove {
     /// The keys
     #[arg(required = true, value_name = "KEY")]

@@ -25,7 +25,6 @@ const AFTER_HELP: &str = r#"Examples:
 
 Exit codes: 0 stored, 2 error."#;
 
-/// Store a value
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Set {
@@ -52,7 +51,7 @@ impl Set {
             parse_or_string(&text).map_err(|error| format!("key {:?}: {error}", self.key))?
         };
         let lifetime = self.ttl.or(context.settings.ttl).map_or(Lifetime::Forever, Lifetime::Ttl);
-        let revision = context.open()?.set_with(&self.key, &value, lifetime)?;
+        let revision = context.open_briefly()?.set_with(&self.key, &value, lifetime)?;
         context.say(|| format!("stored key {:?} in store {:?}, revision {revision}", self.key, context.store_name()));
         if context.json() {
             context.out.json(&json!({ "key": self.key, "revision": revision.to_string() }))?;

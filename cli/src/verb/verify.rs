@@ -17,7 +17,6 @@ With --json: {\"records\", \"bytes\", \"problems\"}.
 
 Exit codes: 0 all is well, 1 no such store, 2 problems (each on a line of standard output) or another error.";
 
-/// Check every byte of the store
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Verify {}

@@ -30,7 +30,6 @@ A line of JSON per change: {\"key\", \"kind\": \"set\", \"value\", \"revision\",
 
 Exit codes: 0 a change came (--once), 1 the time was up (--timeout), 2 error.";
 
-/// Print changes, one per line, as they happen
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Watch {

@@ -1,5 +1,8 @@
 //! What every test has for itself: a folder, a store in it, a home without any configuration, and a watchdog.
-#![allow(dead_code, missing_docs, reason = "each test file uses a part of it")]
+#![allow(dead_code, missing_docs, unused_imports, reason = "each test file uses a part of it")]
+
+#[path = "../../../tests/common/dying.rs"]
+mod dying;
 
 use std::{
     io::{Read, Write},
@@ -13,10 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use dying::die_with_parent;
 use tempfile::TempDir;
 
 /// No test takes longer; who does hangs, and shall say so.
 const HANGS: Duration = Duration::from_secs(180);
+
+/// Long enough for whatever has to happen, on any machine.
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 pub(crate) struct World {
     folder: TempDir,

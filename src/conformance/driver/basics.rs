@@ -65,10 +65,29 @@ pub(crate) fn a_deleted_key_is_absent_and_its_neighbour_is_not(driver: &dyn Driv
 pub(crate) fn values_of_every_size_come_back_whole(driver: &dyn Driver) -> Outcome {
     let around = |size: usize| [size - 1, size, size + 1];
     let sizes = [1, 8, 64, 128, 256, 4_096, 65_536, 262_144, 1_048_576].into_iter().flat_map(around);
-    for size in sizes.chain([1_703_962, 5_000_011]) {
-        let bytes: Vec<u8> = (0..size).map(|at| (at * 31 + at / 251 + size) as u8).collect();
-        put(driver, "sized", &bytes)?;
-        check!(value(driver, "sized")?.as_ref() == Some(&bytes), "a value of {size} bytes does not come back");
+    sizes.into_iter().try_for_each(|size| comes_back(driver, size))
+}
+
+pub(crate) fn values_of_megabytes_come_back_whole(driver: &dyn Driver) -> Outcome {
+    [1_703_962, 5_000_011].into_iter().try_for_each(|size| comes_back(driver, size))
+}
+
+fn comes_back(driver: &dyn Driver, size: usize) -> Outcome {
+    let bytes: Vec<u8> = (0..size).map(|at| (at * 31 + at / 251 + size) as u8).collect();
+    put(driver, "sized", &bytes)?;
+    check!(value(driver, "sized")?.as_ref() == Some(&bytes), "a value of {size} bytes does not come back");
+    Ok(())
+}
+
+pub(crate) fn the_largest_value_is_as_large_as_the_driver_says(driver: &dyn Driver) -> Outcome {
+    let largest = driver.capabilities().largest_value;
+    check!((1 << 20..=MAX_VALUE_LEN).contains(&largest), "the largest value has {largest} bytes");
+    // A gigabyte is written elsewhere.
+    if largest < MAX_VALUE_LEN {
+        comes_back(driver, largest)?;
+        let before = read(driver, "sized")?;
+        refused!(TooLarge, put(driver, "sized", &vec![0; largest + 1]));
+        check!(read(driver, "sized")? == before, "a value that is too large changes something");
     }
     Ok(())
 }

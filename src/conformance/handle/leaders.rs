@@ -126,12 +126,11 @@ pub(crate) fn followers_see_the_leaders_one_after_the_other(store: &Sync) -> Out
     same!(follow.next_timeout(LONG)?.map(|candidate| candidate.token), Some(first.token()));
     same!(follow.next_timeout(SHORT)?, None);
     drop(first);
-    let elect = || -> Outcome {
+    let elect = || -> Outcome<_> {
         thread::sleep(SHORT);
-        std::mem::forget(group.elect("b")?);
-        Ok(())
+        Ok(group.elect("b")?)
     };
-    let (_, seen) = meanwhile(elect, || Ok(follow.next().transpose()?.map(|candidate| candidate.id)))?;
+    let (_second, seen) = meanwhile(elect, || Ok(follow.next().transpose()?.map(|candidate| candidate.id)))?;
     same!(seen.as_deref(), Some("b"));
     let stop = follow.stop_handle();
     stop.stop();

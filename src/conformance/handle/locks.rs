@@ -211,6 +211,21 @@ pub(crate) fn a_lock_taken_twice_by_one_thread_is_a_deadlock(store: &Sync) -> Ou
     let two = store.semaphore("s", 2)?;
     let _held = (two.acquire()?, two.acquire()?);
     refused!(Deadlock, two.acquire());
+    refused!(Deadlock, two.wait());
+    Ok(())
+}
+
+pub(crate) fn a_thread_that_waits_for_its_own_lock_is_told(store: &Sync) -> Outcome {
+    let lock = store.lock("k")?;
+    let guard = lock.acquire()?;
+    refused!(Deadlock, lock.wait());
+    check!(!lock.wait_timeout(SHORT)?, "it is held, and no longer");
+    check!(guard.release()?);
+    // What ends by itself may be waited for by anybody.
+    let limited = store.lock("k")?.ttl(SHORT);
+    let guard = limited.acquire()?;
+    limited.wait()?;
+    check!(!guard.is_held()?);
     Ok(())
 }
 

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     driver::{
-        Access, Capabilities, Commit, Committed, Driver, Entry, GateToken, Head, Lifetime, Op, OwnerId, Participant,
-        Patience, Range, Revision, Space, State, Stats, Stop, Verification, check_value,
+        Access, Capabilities, Commit, Committed, Driver, Entry, GateToken, Head, Lifetime, MAX_VALUE_LEN, Op, OwnerId,
+        Participant, Patience, Range, Revision, Space, State, Stats, Stop, Verification, check_value,
     },
     error::{Error, ErrorKind, Result},
 };
@@ -86,7 +86,14 @@ impl Drop for Memory {
 
 impl Driver for Memory {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "memory", shared: false, orphans: true, gate: true }
+        Capabilities {
+            name: "memory",
+            shared: false,
+            orphans: true,
+            gate: true,
+            largest_value: MAX_VALUE_LEN,
+            sessions_end: false,
+        }
     }
 
     fn get(&self, access: &Access, space: Space, key: &str, into: &mut Vec<u8>) -> Result<Option<Revision>> {

@@ -9,8 +9,8 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError, TryLockError, Weak,
         atomic::{
-            AtomicBool, AtomicPtr, AtomicU64, AtomicUsize,
-            Ordering::{AcqRel, Acquire, Relaxed, Release},
+            AtomicPtr, AtomicU64, AtomicUsize,
+            Ordering::{AcqRel, Acquire, Relaxed},
         },
     },
     time::Duration,
@@ -19,25 +19,24 @@ use std::{
 use super::{
     member::{Joining, Member, gone},
     open::{self, Opened},
+    watchman::{LOOK, Whereabouts},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    region::participants::Name,
+    primitive::atomics::MODELLED,
+    region::{glance::Glance, layout::live, participants::Name},
     storage::Storage,
     store::Options,
     sys::{clock, file::Stat, identity},
 };
-
-/// How often the store's name is looked at where no thread does it.
-const NAME_CHECK: Duration = Duration::from_secs(1);
 
 /// An attached region.
 pub(crate) struct Attachment {
     pub(crate) storage: Arc<Storage>,
     /// Null where nothing may be written. Replaced in a forked child; the parent's is then left alone for ever.
     member: AtomicPtr<Member>,
-    gone: Arc<AtomicBool>,
-    /// When the name was looked at last, in coarse nanoseconds.
+    whereabouts: Arc<Whereabouts>,
+    /// When the name was looked at last, in coarse nanoseconds, where no thread keeps the time.
     looked: AtomicU64,
     label: String,
     with_thread: bool,
@@ -74,7 +73,7 @@ impl Attachment {
             path,
             label: options.get_label(),
             with_thread: options.starts_liveness_thread(),
-            gone: &attachment.gone,
+            whereabouts: &attachment.whereabouts,
         };
         let member = Member::join(&attachment.storage, holder, &joining)?;
         attachment.member = AtomicPtr::new(Box::into_raw(Box::new(member)));
@@ -85,7 +84,7 @@ impl Attachment {
         Self {
             storage: Arc::new(opened.storage),
             member: AtomicPtr::new(member),
-            gone: Arc::default(),
+            whereabouts: Arc::new(Whereabouts::new()),
             looked: AtomicU64::new(clock::monotonic_coarse_ns()),
             label: options.get_label().to_owned(),
             with_thread: options.starts_liveness_thread(),
@@ -103,7 +102,7 @@ impl Attachment {
         Self {
             storage,
             member: AtomicPtr::new(Box::into_raw(Box::new(member))),
-            gone: Arc::default(),
+            whereabouts: Arc::new(Whereabouts::new()),
             looked: AtomicU64::new(clock::monotonic_coarse_ns()),
             label: String::new(),
             with_thread: false,
@@ -152,8 +151,12 @@ impl Attachment {
     #[cold]
     fn join_in_child(&self) -> Result<&Member> {
         let inherited = self.member.load(Acquire);
-        let joining =
-            Joining { path: &self.storage.path, label: &self.label, with_thread: self.with_thread, gone: &self.gone };
+        let joining = Joining {
+            path: &self.storage.path,
+            label: &self.label,
+            with_thread: self.with_thread,
+            whereabouts: &self.whereabouts,
+        };
         let member = Member::join(&self.storage, None, &joining)?;
         let joined = Box::into_raw(Box::new(member));
         if self.member.compare_exchange(inherited, joined, AcqRel, Acquire).is_err() {
@@ -167,31 +170,69 @@ impl Attachment {
         self.member.load(Relaxed).is_null()
     }
 
-    /// Whether the store is still the one of its name.
+    /// This process as a participant whose thread keeps the time, if the store was there lately.
     #[inline(always)]
+    pub(super) fn is_watched(&self, glance: Glance<'_>) -> Option<&Member> {
+        let is_there = glance.header().load(live::GONE, Relaxed) == 0 && self.whereabouts.are_fresh();
+        self.member().filter(|member| is_there && member.watchman().is_some() && member.is_ours())
+    }
+
+    /// Whether the store is still the one of its name.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.storage.is_gone() || self.gone.load(Relaxed) {
-            return Err(gone(&self.storage.path));
+        if self.whereabouts.are_fresh()
+            && !self.storage.is_gone()
+            && self.member().is_some_and(|member| member.watchman().is_some() && member.is_ours())
+        {
+            return Ok(());
         }
-        match self.member() {
-            Some(member) if member.has_thread() && member.is_ours() => Ok(()),
-            _ => self.check_name(),
+        self.check_name()
+    }
+
+    /// The same for who is going to write: this process as a participant.
+    #[inline(always)]
+    pub(crate) fn ready(&self) -> Result<&Member> {
+        match self.storage.memory.glance().and_then(|glance| self.is_watched(glance)) {
+            Some(member) => Ok(member),
+            None => self.check_and_join(),
         }
     }
 
+    #[cold]
+    #[inline(never)]
+    fn check_and_join(&self) -> Result<&Member> {
+        self.check().and_then(|()| self.me())
+    }
+
+    /// Looks at the name where nobody did lately.
+    #[inline(never)]
     fn check_name(&self) -> Result<()> {
+        self.check_gone()?;
+        if let Some(watchman) = self.joined().and_then(Member::watchman) {
+            self.check_name_now()?;
+            watchman.refresh(&self.whereabouts);
+            return Ok(());
+        }
         let now = clock::monotonic_coarse_ns();
-        if now.wrapping_sub(self.looked.load(Relaxed)) < NAME_CHECK.as_nanos() as u64 {
+        // Models do the same each time, however long they take.
+        if now.wrapping_sub(self.looked.load(Relaxed)) < LOOK.as_nanos() as u64 || MODELLED {
             return Ok(());
         }
         self.looked.store(now, Relaxed);
         self.check_name_now()
     }
 
+    /// For who sleeps, and looks at the name after each sleep: the thread that keeps the time need not run for that.
+    pub(crate) fn check_gone(&self) -> Result<()> {
+        if self.storage.is_gone() || self.whereabouts.are_gone() {
+            return Err(gone(&self.storage.path));
+        }
+        Ok(())
+    }
+
     /// Looks at the name at once: before a sleep, after one.
     pub(crate) fn check_name_now(&self) -> Result<()> {
         if self.storage.is_gone() || self.storage.was_replaced() {
-            self.gone.store(true, Release);
+            self.whereabouts.lose();
             return Err(gone(&self.storage.path));
         }
         Ok(())

@@ -11,6 +11,7 @@ use crate::{
         Access, Driver, Patience, PrefixEvent, PrefixWatch, Remaining, Space, ended_by, ledger::Ledger, through_gate,
     },
     error::Result,
+    primitive::allowance::Allowance,
     storage::Wanted,
 };
 
@@ -53,12 +54,12 @@ impl Follow {
     /// Looks at the dirty shards and notes what is new.
     fn look(&mut self, access: &Access) -> Result<()> {
         let attachment = Arc::clone(&self.shm.0);
-        let storage = &attachment.storage;
+        let (storage, allowance) = (&attachment.storage, Allowance::full());
         self.dirty |= storage.watches().take_dirty(self.place);
         for shard in storage.shards().filter(|shard| self.dirty >> shard.index & 1 == 1) {
             let wanted =
                 Wanted { space: self.space, prefix: self.prefix.as_bytes(), values: true, shards: 1 << shard.index };
-            let found = attachment.gated(access, self.space, || storage.scan(&wanted))?;
+            let found = attachment.gated(access, self.space, || storage.scan(&wanted, &allowance))?;
             let entries = self.shm.entries(found, true)?;
             self.ledgers[shard.index as usize].enter(entries, |remaining| ended_by(&self.shm, remaining))?;
         }
@@ -69,7 +70,7 @@ impl Follow {
     /// Sleeps until something may be new; `false` when patience ran out.
     fn sleep(&mut self, patience: Patience<'_>) -> Result<bool> {
         let attachment = Arc::clone(&self.shm.0);
-        attachment.check()?;
+        attachment.check_gone()?;
         self.keep_place()?;
         let watches = attachment.storage.watches();
         let mut sleep = Sleep::new(&attachment, patience);
@@ -105,7 +106,7 @@ impl Follow {
             Remaining::Owner(owner) => !self.shm.is_alive(owner).unwrap_or(true),
         };
         for (index, ledger) in self.ledgers.iter().enumerate() {
-            if ledger.has_ended(is_dead) {
+            if ledger.ended(is_dead).next().is_some() {
                 self.dirty |= 1 << index;
             }
         }

@@ -11,20 +11,23 @@
 //! under way (attack 46). A holder's own writes carry the word, and fail once it is another (attack 47).
 
 use std::{
+    num::NonZeroU64,
     sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst},
     time::{Duration, Instant},
 };
 
-use super::{attachment::Attachment, wait::Sleep};
+use super::{attachment::Attachment, revision, wait::Sleep};
 use crate::{
     broken::{self, Defect},
-    driver::{Access, GateToken, OwnerId, Patience, Space},
+    driver::{Access, GateToken, OwnerId, Patience, Revision, Space},
     error::{Error, ErrorKind, Result},
-    primitive::atomics::fence,
+    primitive::{allowance::Allowance, atomics::fence},
     region::{
+        glance::Glance,
         layout::live::GATE,
         participants::{GENERATION_MASK, Name},
     },
+    storage::{Key, Seized, Storage},
     sys::robust,
 };
 
@@ -32,6 +35,8 @@ use crate::{
 const SHORT: Duration = Duration::from_millis(100);
 /// How long at most; also the longest restlessness of a gate, unless the caller has a limit.
 const LIMIT: Duration = Duration::from_secs(5);
+/// So often a gate is looked at before the time is looked at, too.
+const ENOUGH: u32 = 16;
 const HOLDER: u64 = (1 << 31) - 1;
 
 fn holder(word: u64) -> Option<Name> {
@@ -59,9 +64,58 @@ impl Restless {
 }
 
 impl Attachment {
-    #[inline]
+    #[inline(always)]
     fn gate_word(&self) -> u64 {
         self.storage.memory.load(GATE, Acquire)
+    }
+
+    /// What nearly every read comes to: the store is still there, and what [`Attachment::read_plain`] does.
+    #[inline(always)]
+    pub(super) fn read_at_once(&self, space: Space, key: &str, into: &mut Vec<u8>) -> Option<NonZeroU64> {
+        let storage = &*self.storage;
+        let glance = storage.memory.glance()?;
+        self.is_watched(glance)?;
+        Self::read_plain(storage, glance, &storage.key(space, key.as_bytes()), into)
+    }
+
+    /// The gate is open all the time, and [`Storage::read_plain`] has an answer. `None`: who reads thoroughly finds out.
+    #[inline(always)]
+    fn read_plain(storage: &Storage, glance: Glance<'_>, key: &Key<'_>, into: &mut Vec<u8>) -> Option<NonZeroU64> {
+        let (is_gated, word) = (key.space == Space::Values, glance.header().load(GATE, Acquire));
+        if is_gated && word & HOLDER != 0 {
+            return None;
+        }
+        let revision = storage.read_plain(glance, key, Some(into))?;
+        storage.acquire_all();
+        (!is_gated || glance.header().load(GATE, Acquire) == word).then_some(revision)
+    }
+
+    /// Every other read.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn read_thoroughly(
+        &self,
+        access: &Access,
+        space: Space,
+        key: &str,
+        into: &mut Vec<u8>,
+    ) -> Result<Option<Revision>> {
+        self.check()?;
+        let storage = &*self.storage;
+        let key = storage.key(space, key.as_bytes());
+        // Where no thread looks after the store's name, this is the way of all.
+        let at_once = storage.memory.glance().and_then(|glance| Self::read_plain(storage, glance, &key, into));
+        if let Some(number) = at_once {
+            return Ok(Some(Revision(number)));
+        }
+        let seen = self.gated(access, key.space, || storage.read_thoroughly(&key, into))?;
+        match seen {
+            Some(seen) if self.storage.is_live(seen.life) => Ok(Some(revision(seen.revision))),
+            _ => {
+                into.clear();
+                Ok(None)
+            }
+        }
     }
 
     /// Reads values through the gate.
@@ -84,11 +138,11 @@ impl Attachment {
     /// The same where somebody closes the gate, or has closed it.
     #[cold]
     fn gated_closely<T>(&self, access: &Access, read: &mut dyn FnMut() -> Result<T>) -> Result<T> {
-        let mut restless = Restless::default();
+        let (mut restless, mut waiting) = (Restless::default(), None);
         loop {
             let word = self.gate_word();
             if word & HOLDER != 0 && !self.is_in(access, word)? && !self.may_pass_the_dead(word) {
-                self.wait_at_gate(access)?;
+                self.wait_at_gate(access, &mut waiting)?;
                 restless = Restless::default();
                 continue;
             }
@@ -156,10 +210,17 @@ impl Attachment {
         }
     }
 
-    /// Waits until the gate is open, or at most as long as the caller's limit says.
+    /// The same for nearly all: who has not closed the gate meets an open one.
+    #[inline(always)]
+    pub(super) fn may_write_at_once(&self, access: &Access, space: Space, seized: Seized<'_>) -> bool {
+        space == Space::Coordination || access.gate.is_none() && seized.gate() & HOLDER == 0
+    }
+
+    /// Waits until the gate is open, or at most as long as the caller's limit says, counted from the first time that the same
+    /// call had to wait.
     #[cold]
-    pub(super) fn wait_at_gate(&self, access: &Access) -> Result<()> {
-        let start = Instant::now();
+    pub(super) fn wait_at_gate(&self, access: &Access, since: &mut Option<Instant>) -> Result<()> {
+        let start = *since.get_or_insert_with(Instant::now);
         let patience = Patience { deadline: access.limit.and_then(|limit| start.checked_add(limit)), stop: None };
         loop {
             let word = self.gate_word();
@@ -240,8 +301,13 @@ impl Attachment {
     /// Closes the gate and waits until every write that had passed it is over.
     pub(super) fn close_gate(&self, patience: Patience<'_>) -> Result<Option<GateToken>> {
         self.check()?;
-        let (me, start) = (self.name()?, Instant::now());
+        let (me, start, mut tries) = (self.name()?, Instant::now(), 0);
         loop {
+            // A gate that is never at rest wakes nobody who sleeps, and lets nobody sleep.
+            if tries > ENOUGH && patience.sleep(SHORT)?.is_none() {
+                return Ok(None);
+            }
+            tries += 1;
             let word = self.gate_word();
             if word & HOLDER != 0 {
                 self.refuse_own_thread(word)?;
@@ -271,10 +337,9 @@ impl Attachment {
             return Ok(());
         }
         fence(SeqCst);
-        self.storage.shards().try_for_each(|shard| {
-            let left = patience.deadline.map_or(LIMIT, |end| end.saturating_duration_since(Instant::now()));
-            shard.lock_within(me, left.clamp(SHORT, LIMIT)).map(drop)
-        })
+        let left = patience.deadline.map_or(LIMIT, |end| end.saturating_duration_since(Instant::now()));
+        let allowance = Allowance::new(left.clamp(SHORT, LIMIT));
+        self.storage.shards().try_for_each(|shard| shard.lock(me, &allowance).map(drop))
     }
 
     pub(super) fn open_gate(&self, GateToken(word): GateToken) -> Result<bool> {

@@ -4,15 +4,15 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{
-            AtomicBool, AtomicU32,
-            Ordering::{AcqRel, Acquire, Relaxed, Release},
-        },
+        atomic::Ordering::{Acquire, Relaxed, Release},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use super::open::{holder_of, init_lock};
+use super::{
+    open::{holder_of, init_lock},
+    watchman::{LOOK, Watchman, Whereabouts},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     region::{
@@ -22,18 +22,11 @@ use crate::{
     storage::Storage,
     sys::{
         allocate::{allocate, is_no_room},
-        barrier, byte_lock, clock,
-        event_fd::EventFd,
+        byte_lock, clock,
         fork::ParentFd,
-        robust,
-        thread::spawn_quiet,
-        watch_file::{FileWatch, What},
         wipe_page::WipePage,
     },
 };
-
-/// How often the thread looks at the store's name where nobody tells it.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// A slot, a number, a locked byte, and (unless switched off) a thread by whose death the kernel tells of ours.
 pub(crate) struct Member {
@@ -43,50 +36,7 @@ pub(crate) struct Member {
     holder: ParentFd,
     /// Tells this process from forked children, who are no participants.
     process: WipePage,
-    thread: Option<Arc<Stop>>,
-}
-
-/// What ends the thread: the word that says so, and the flag that wakes it. A flag alone is not believed: its
-/// descriptor may have been closed by a program that closes all it has.
-struct Stop {
-    flag: EventFd,
-    stage: AtomicU32,
-}
-
-/// The thread has not come to the liveness word yet.
-const STARTING: u32 = 0;
-/// It is about to write there.
-const REGISTERING: u32 = 1;
-/// It has written, and will not again.
-const REGISTERED: u32 = 2;
-/// The participant leaves. From then on the word may be somebody else's, and the file cut short.
-const LEAVING: u32 = 3;
-
-impl Stop {
-    /// Whether the thread may write the liveness word, which it then does at once.
-    fn may_register(&self) -> bool {
-        self.stage.compare_exchange(STARTING, REGISTERING, AcqRel, Acquire).is_ok()
-    }
-
-    fn has_registered(&self) {
-        self.stage.store(REGISTERED, Release);
-    }
-
-    fn is_asked(&self) -> bool {
-        self.stage.load(Acquire) == LEAVING
-    }
-
-    /// Ends the thread, and returns when it touches nothing of the region any more.
-    fn ask(&self) {
-        loop {
-            match self.stage.load(Acquire) {
-                REGISTERING => std::thread::yield_now(),
-                stage if self.stage.compare_exchange(stage, LEAVING, AcqRel, Acquire).is_ok() => break,
-                _ => {}
-            }
-        }
-        self.flag.signal();
-    }
+    watchman: Option<Arc<Watchman>>,
 }
 
 /// What a participant brings along.
@@ -94,8 +44,7 @@ pub(crate) struct Joining<'a> {
     pub(crate) path: &'a Path,
     pub(crate) label: &'a str,
     pub(crate) with_thread: bool,
-    /// Set when the store's name no longer leads to it.
-    pub(crate) gone: &'a Arc<AtomicBool>,
+    pub(crate) whereabouts: &'a Arc<Whereabouts>,
 }
 
 impl Member {
@@ -120,15 +69,15 @@ impl Member {
         let name = take_slot(storage, number, joining)?;
         enter_boot(storage, name, alone, path)?;
         drop(lock);
-        let thread = if joining.with_thread { watch_over(storage, name, joining) } else { None };
-        Ok(Self { name, number, holder, process, thread })
+        let watchman = joining.with_thread.then(|| Watchman::start(storage, name, joining.whereabouts)).flatten();
+        Ok(Self { name, number, holder, process, watchman })
     }
 
     /// A process of a model: it has its slot already, and no thread; its death is told by the model.
     #[cfg(all(loom, test))]
     pub(crate) fn modelled(name: Name) -> std::io::Result<Self> {
         let holder = ParentFd::open(|| Ok(std::fs::File::open("/dev/null")?.into()))?;
-        Ok(Self { name, number: u64::from(name.slot) + 1, holder, process: WipePage::new()?, thread: None })
+        Ok(Self { name, number: u64::from(name.slot) + 1, holder, process: WipePage::new()?, watchman: None })
     }
 
     /// Whether this process is the participant, not a forked child of it.
@@ -143,11 +92,13 @@ impl Member {
     /// `Unsupported` without the thread: then the byte would decide about locks of shards too.
     pub(crate) fn carry(&self, storage: &Storage) -> Result<std::os::fd::OwnedFd> {
         let at = storage.geometry.participant(self.name.slot) + LIVENESS;
-        let patience = std::time::Instant::now() + LOOK;
-        while self.thread.is_some() && storage.memory.load32(at, Acquire) == 0 && std::time::Instant::now() < patience {
-            std::thread::sleep(Duration::from_millis(1));
+        // The thread was started a moment ago.
+        let (end, mut pause) = (Instant::now() + LOOK, Duration::from_micros(10));
+        while self.watchman.is_some() && storage.memory.load32(at, Acquire) == 0 && Instant::now() < end {
+            std::thread::sleep(pause);
+            pause = (2 * pause).min(Duration::from_millis(1));
         }
-        if self.thread.is_none() || storage.memory.load32(at, Acquire) == 0 {
+        if self.watchman.is_none() || storage.memory.load32(at, Acquire) == 0 {
             let message = format!(
                 "{}: only a process with the liveness thread can let a child carry on: open it with liveness_thread(true)",
                 storage.path.display()
@@ -158,10 +109,10 @@ impl Member {
         self.holder.inheritable().map_err(|error| storage.io("let a child inherit it", error))
     }
 
-    /// Whether a thread looks after the store's name.
+    /// The thread that keeps the time since somebody looked at the store's name.
     #[inline]
-    pub(crate) fn has_thread(&self) -> bool {
-        self.thread.is_some()
+    pub(crate) fn watchman(&self) -> Option<&Watchman> {
+        self.watchman.as_deref()
     }
 
     /// Ends taking part: entries of this process are orphaned.
@@ -169,8 +120,8 @@ impl Member {
         if !self.is_ours() {
             return;
         }
-        if let Some(stop) = &self.thread {
-            stop.ask();
+        if let Some(watchman) = &self.watchman {
+            watchman.dismiss();
         }
         storage.participants().release(self.name.slot);
         if let Some(fd) = self.holder.get() {
@@ -279,56 +230,4 @@ fn fill_holes(storage: &Storage, path: &Path) -> Result<()> {
     }
     allocate(storage.memory.file(), 0, table).map_err(failed)?;
     allocate(storage.memory.file(), data, rest).map_err(failed)
-}
-
-/// Starts the thread whose death the kernel reports, and which watches the store's name.
-///
-/// It takes no locks and never ends before the last handle does. `None` when there can be no thread: the byte then
-/// tells of our death, a little later.
-fn watch_over(storage: &Arc<Storage>, name: Name, joining: &Joining<'_>) -> Option<Arc<Stop>> {
-    let stop = Arc::new(Stop { flag: EventFd::new().ok()?, stage: AtomicU32::new(STARTING) });
-    let theirs = Arc::clone(&stop);
-    let (storage, gone) = (Arc::clone(storage), Arc::clone(joining.gone));
-    spawn_quiet("shmsync", move || stay_alive(&storage, name, &gone, &theirs)).ok().map(|_| stop)
-}
-
-/// The thread's whole life.
-#[allow(unsafe_code)]
-fn stay_alive(storage: &Arc<Storage>, name: Name, gone: &AtomicBool, stop: &Stop) {
-    register_barrier();
-    let at = storage.geometry.participant(name.slot) + LIVENESS;
-    let list = robust::RobustList::new().ok();
-    if let (Some(list), Some(word)) = (&list, storage.memory.futex(at))
-        && stop.may_register()
-    {
-        // SAFETY: the word is aligned and lies in the mapping, which `storage` keeps until after the list is dropped.
-        unsafe { list.register(word.cast_mut()) };
-        // Without WAITERS the kernel would mark the word, but wake nobody.
-        let _ = storage.memory.exchange32(at, 0, robust::thread_id() | robust::WAITERS);
-        stop.has_registered();
-    }
-    let watch = FileWatch::new(storage.memory.file());
-    while !stop.is_asked() {
-        let what = match &watch {
-            Ok(watch) => watch.wait(&stop.flag, None),
-            Err(_) => stop.flag.wait(LOOK).map(|stopped| if stopped { What::Stopped } else { What::TimedOut }),
-        };
-        if storage.was_replaced() {
-            gone.store(true, Release);
-        }
-        if matches!(what, Ok(What::Stopped) | Err(_)) && !stop.is_asked() {
-            std::thread::sleep(LOOK);
-        }
-    }
-    if let Some(list) = &list {
-        list.unregister();
-    }
-}
-
-/// Once a process: on many threads it takes a grace period of the kernel, which is why it is done here.
-fn register_barrier() {
-    static DONE: AtomicBool = AtomicBool::new(false);
-    if !DONE.swap(true, Relaxed) {
-        barrier::register();
-    }
 }

@@ -8,8 +8,10 @@ mod faults;
 mod follow;
 mod gate;
 mod member;
+mod one;
 mod open;
 mod wait;
+mod watchman;
 mod write;
 
 use std::{path::Path, sync::Arc};
@@ -24,6 +26,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    primitive::allowance::Allowance,
     region::{
         layout::{EXTENT, FORMAT, live, space},
         participants,
@@ -98,21 +101,21 @@ fn revision(number: u64) -> Revision {
 
 impl Driver for Shm {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "shm", shared: true, orphans: true, gate: true }
+        Capabilities {
+            name: "shm",
+            shared: true,
+            orphans: true,
+            gate: true,
+            largest_value: super::MAX_VALUE_LEN,
+            sessions_end: false,
+        }
     }
 
-    #[inline]
+    #[inline(always)]
     fn get(&self, access: &Access, space: Space, key: &str, into: &mut Vec<u8>) -> Result<Option<Revision>> {
-        self.0.check()?;
-        let storage = &*self.0.storage;
-        let key = storage.key(space, key.as_bytes());
-        let seen = self.0.gated(access, space, || storage.read(&key, into))?;
-        match seen {
-            Some(seen) if storage.is_live(seen.life) => Ok(Some(revision(seen.revision))),
-            _ => {
-                into.clear();
-                Ok(None)
-            }
+        match self.0.read_at_once(space, key, into) {
+            Some(number) => Ok(Some(Revision(number))),
+            None => self.0.read_thoroughly(access, space, key, into),
         }
     }
 
@@ -128,7 +131,8 @@ impl Driver for Shm {
         let storage = &self.0.storage;
         let (space, prefix) = (range.space, range.prefix.as_bytes());
         let wanted = Wanted { space, prefix, values: range.values, shards: storage.all_shards() };
-        let found = self.0.gated(access, space, || storage.scan(&wanted))?;
+        let allowance = Allowance::full();
+        let found = self.0.gated(access, space, || storage.scan(&wanted, &allowance))?;
         let mut entries = self.entries(found, range.dead)?;
         if let Some(after) = range.after {
             entries.retain(|entry| entry.key.as_str() > after);
@@ -142,7 +146,8 @@ impl Driver for Shm {
             return Ok(self.range(access, Range::keys(space, prefix))?.len() as u64);
         }
         self.0.check()?;
-        self.0.gated(access, space, || self.0.storage.count(space))
+        let allowance = Allowance::full();
+        self.0.gated(access, space, || self.0.storage.count(space, &allowance))
     }
 
     fn commit(&self, access: &Access, commit: &Commit<'_>) -> Result<Committed> {
@@ -150,7 +155,7 @@ impl Driver for Shm {
         self.0.commit(access, commit)
     }
 
-    #[inline]
+    #[inline(always)]
     fn change(
         &self,
         access: &Access,
@@ -159,26 +164,23 @@ impl Driver for Shm {
         expected: Expected,
         op: Op<'_>,
     ) -> Result<std::result::Result<Option<Revision>, Option<Revision>>> {
-        self.0.check()?;
         if let Op::Put { value, .. } = op {
             check_value(key, value)?;
         }
-        self.0.change_one(access, &self.0.storage.key(space, key.as_bytes()), expected, op)
+        self.0.change_one(access, space, key, expected, op)
     }
 
-    #[inline]
+    #[inline(always)]
     fn put(&self, access: &Access, space: Space, key: &str, value: &[u8], lifetime: Lifetime) -> Result<Revision> {
-        self.0.check()?;
         self.0.put(access, space, key, value, lifetime)
     }
 
     fn delete(&self, access: &Access, space: Space, key: &str) -> Result<bool> {
-        self.0.check()?;
         self.0.delete(access, space, key)
     }
 
+    #[inline(always)]
     fn add(&self, access: &Access, space: Space, key: &str, delta: i64) -> Result<(i64, Revision)> {
-        self.0.check()?;
         self.0.add(access, space, key, delta)
     }
 
@@ -197,7 +199,8 @@ impl Driver for Shm {
                 )
             })
         };
-        let found = self.0.gated(access, space, || storage.snapshot(&wanted, locker))?;
+        let allowance = Allowance::full();
+        let found = self.0.gated(access, space, || storage.snapshot(&wanted, &allowance, locker))?;
         self.entries(found, false)
     }
 
@@ -296,7 +299,7 @@ impl Driver for Shm {
             driver: "shm",
             path: storage.path.display().to_string(),
             format: FORMAT,
-            entries: storage.count(Space::Values)?,
+            entries: storage.count(Space::Values, &Allowance::full())?,
             capacity_bytes: storage.geometry.capacity,
             allocated_bytes: self.0.allocated_bytes(),
             used_bytes: storage.space().used() * EXTENT,

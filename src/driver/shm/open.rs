@@ -275,23 +275,34 @@ fn refuse_holes(storage: &Storage, path: &Path) -> Result<()> {
 
 fn open_writable(file: File, path: &Path, options: &Options) -> Result<Option<Opened>> {
     // Before any lock and any change: is it ours at all?
-    read_header(&file, path)?;
+    let found = read_header(&file, path)?;
     let holder = holder_of(&file, path)?;
-    let lock = init_lock(&holder, path)?;
-    let same = file::stat_path(path).is_ok_and(|now| file::stat(&file).is_ok_and(|ours| now.is_same_file(&ours)));
-    if !same {
+    let header = match found {
+        // Written once, and for ever: there is nothing to be locked for.
+        Some(Found::Ready(header)) if is_at(&file, path) => Some(header),
+        Some(Found::Ready(_)) => None,
+        _ => make(&file, path, &holder, options)?,
+    };
+    header.map_or(Ok(None), |header| finish(file, path, &header, Some(holder)))
+}
+
+/// Whether the path leads to this file.
+fn is_at(file: &File, path: &Path) -> bool {
+    file::stat_path(path).is_ok_and(|now| file::stat(file).is_ok_and(|ours| now.is_same_file(&ours)))
+}
+
+/// Makes the region, unless somebody else has made it meanwhile; `None` when the path leads elsewhere.
+fn make(file: &File, path: &Path, holder: &ParentFd, options: &Options) -> Result<Option<Header>> {
+    let _lock = init_lock(holder, path)?;
+    if !is_at(file, path) {
         return Ok(None);
     }
-    let header = match read_header(&file, path)? {
-        Some(Found::Ready(header)) => header,
-        Some(Found::Unfinished) => {
-            refuse_used(&file, path)?;
-            create(&file, path, options)?
-        }
-        None => create(&file, path, options)?,
-    };
-    drop(lock);
-    finish(file, path, &header, Some(holder))
+    match read_header(file, path)? {
+        Some(Found::Ready(header)) => return Ok(Some(header)),
+        Some(Found::Unfinished) => refuse_used(file, path)?,
+        None => {}
+    }
+    create(file, path, options).map(Some)
 }
 
 /// A region that looks unfinished, but is in use or has been, is damaged; it is not made anew under its users.

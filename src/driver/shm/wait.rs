@@ -95,17 +95,23 @@ pub(super) type Seen<'a> = (Space, &'a str, Option<Revision>);
 impl Attachment {
     /// Waits until a key is no longer as it was seen; `false` when patience ran out.
     pub(super) fn wait(&self, keys: &[Seen<'_>], patience: Patience<'_>) -> Result<bool> {
+        self.check()?;
+        let mut has_slept = false;
         loop {
-            self.check()?;
+            self.check_gone()?;
             if self.any_differs(keys)? {
                 return Ok(true);
             }
+            // Whoever is woken by a change has it before the system is asked for anything.
+            if has_slept {
+                self.check_name_now()?;
+            }
+            has_slept = true;
             let mut sleep = Sleep::new(self, patience);
             self.sleep_on_keys(&mut sleep, keys)?;
             if !sleep.unless(|| self.any_differs(keys))? {
                 return Ok(false);
             }
-            self.check_name_now()?;
         }
     }
 
@@ -141,12 +147,18 @@ impl Attachment {
 
     /// Waits until anything has changed since; `false` when patience ran out.
     pub(super) fn wait_version(&self, seen: u64, patience: Patience<'_>) -> Result<bool> {
+        self.check()?;
+        let mut has_slept = false;
         loop {
-            self.check()?;
+            self.check_gone()?;
             let changed = || Ok(self.storage.version() != seen);
             if changed()? {
                 return Ok(true);
             }
+            if has_slept {
+                self.check_name_now()?;
+            }
+            has_slept = true;
             let mut sleep = Sleep::new(self, patience);
             sleep.on(self.storage.any_wait_word());
             // Who ends a change does not look for waiters again.
@@ -156,7 +168,6 @@ impl Attachment {
             if !sleep.unless(changed)? {
                 return Ok(false);
             }
-            self.check_name_now()?;
         }
     }
 

@@ -1,18 +1,14 @@
 //! Changing a region through an attachment: locks, the gate, room, lifetimes.
 
-use std::{
-    sync::atomic::Ordering::Release,
-    time::{Duration, Instant},
-};
+use std::{sync::atomic::Ordering::Release, time::Duration};
 
-use super::{attachment::Attachment, owner_id, revision};
+use super::{attachment::Attachment, revision};
 use crate::{
-    driver::{
-        Access, Commit, Committed, Conflict, Expected, Lifetime, Op, Revision, Space, State, check_value, number,
-    },
+    driver::{Access, Commit, Committed, Conflict, Expected, Lifetime, Op, Revision, Space, State, check_value},
     error::{ErrorKind, Result},
+    primitive::allowance::Allowance,
     region::layout::live,
-    storage::{Change, Key, LARGE, Life, Locked, Shape, To, Wanted},
+    storage::{Change, FEW, Key, Life, Locked, Overwrite, To, Wanted},
     sys::{clock, file},
 };
 
@@ -29,47 +25,22 @@ impl Attachment {
         file::stat(self.storage.memory.file()).map_or(0, |stat| stat.blocks * 512)
     }
 
-    /// Does something under the lock of a key's shard, once the gate lets it; a second time when room had to be made.
-    #[inline(always)]
-    fn change<T>(&self, access: &Access, key: &Key<'_>, mut change: impl FnMut(&Locked<'_>) -> Result<T>) -> Result<T> {
-        let me = self.name()?;
-        let mut made_room: Option<Instant> = None;
-        loop {
-            let locked = self.storage.shard(key.shard).lock(me)?;
-            if !self.may_write(access, key.space)? {
-                drop(locked);
-                self.wait_at_gate(access)?;
-                continue;
-            }
-            match change(&locked) {
-                Err(error) if error.kind() == ErrorKind::Full => {
-                    drop(locked);
-                    if let Some(begun) = made_room {
-                        crate::trace::full(&self.storage.path, key.bytes, begun.elapsed());
-                        return Err(error);
-                    }
-                    made_room = Some(Instant::now());
-                    self.make_room()?;
-                }
-                answer => return answer,
-            }
-        }
-    }
-
     /// Frees whatever only rests: blocks that were retired lately, entries that are dead.
-    fn make_room(&self) -> Result<()> {
+    pub(super) fn make_room(&self, allowance: &Allowance) -> Result<()> {
         let me = self.name()?;
         for shard in self.storage.shards() {
-            let locked = shard.lock(me)?;
+            let locked = shard.lock(me, allowance)?;
             locked.bury_all()?;
             locked.free_dead_reservations()?;
             locked.free_retired()?;
+            // What somebody could not give back lately.
+            locked.give_back()?;
         }
         Ok(())
     }
 
     #[inline(always)]
-    fn life(&self, locked: &Locked<'_>, key: &Key<'_>, lifetime: Lifetime) -> Result<Life> {
+    pub(super) fn life(&self, locked: &Locked<'_>, key: &Key<'_>, lifetime: Lifetime) -> Result<Life> {
         Ok(match lifetime {
             Lifetime::Forever => Life::Forever,
             Lifetime::Ttl(left) => Life::Until(deadline(left)),
@@ -81,109 +52,47 @@ impl Attachment {
         })
     }
 
-    #[inline]
-    pub(super) fn put(
-        &self,
-        access: &Access,
-        space: Space,
-        key: &str,
-        value: &[u8],
-        lifetime: Lifetime,
-    ) -> Result<Revision> {
-        check_value(key, value)?;
-        let key = self.storage.key(space, key.as_bytes());
-        if value.len() >= LARGE
-            && let Some(revision) = self.put_large(access, &key, value, lifetime)?
-        {
-            return Ok(revision);
-        }
-        self.change(access, &key, |locked| {
-            let life = self.life(locked, &key, lifetime)?;
-            locked.put(&key, value, life).map(revision)
-        })
-    }
-
-    /// Changes one key if it is as expected, without the lists that a commit of many needs.
-    pub(super) fn change_one(
-        &self,
-        access: &Access,
-        key: &Key<'_>,
-        expected: Expected,
-        op: Op<'_>,
-    ) -> Result<std::result::Result<Option<Revision>, Option<Revision>>> {
-        self.change(access, key, |locked| {
-            let current = locked.live_at(locked.find(key)?)?.map(|current| revision(current.revision));
-            if !expected.holds(current) {
-                return Ok(Err(current));
-            }
-            Ok(Ok(match op {
-                Op::Put { value, lifetime } => {
-                    Some(revision(locked.put(key, value, self.life(locked, key, lifetime)?)?))
-                }
-                Op::Delete => {
-                    locked.delete(key)?.and_then(|(state, number)| (state == State::Live).then(|| revision(number)))
-                }
-            }))
-        })
-    }
-
-    /// Fills a large value outside the lock; `None` when that cannot be had now.
-    fn put_large(&self, access: &Access, key: &Key<'_>, value: &[u8], lifetime: Lifetime) -> Result<Option<Revision>> {
-        let me = self.me()?;
-        let owner = owner_id(me.number, me.name.slot).0;
-        let reserved = self.change(access, key, |locked| {
-            let life = self.life(locked, key, lifetime)?;
-            let shape = Shape::new(key.space, key.bytes.len(), value.len(), life);
-            Ok((locked.reserve_block(owner, shape)?, life))
-        })?;
-        let (Some(reservation), life) = reserved else { return Ok(None) };
-        let checksum = self.storage.fill_reserved(&reservation, key, value, life);
-        let put = self.change(access, key, |locked| {
-            let Some(checksum) = checksum else { return Err(locked.corrupt("a block lies outside the store")) };
-            // A lifetime to be kept may have become another: then the record's form is another too.
-            if lifetime == Lifetime::Keep && self.life(locked, key, lifetime)? != life {
-                locked.cancel(&reservation)?;
-                return Ok(None);
-            }
-            locked.put_reserved(key, &reservation, checksum, life)
-        });
-        if put.is_err()
-            && let Ok(locked) = self.storage.shard(key.shard).lock(me.name)
-        {
-            // Should this fail too, the block comes back when this process ends.
-            let _ = locked.cancel(&reservation);
-        }
-        Ok(put?.map(revision))
-    }
-
-    pub(super) fn delete(&self, access: &Access, space: Space, key: &str) -> Result<bool> {
-        let key = self.storage.key(space, key.as_bytes());
-        self.change(access, &key, |locked| Ok(matches!(locked.delete(&key)?, Some((State::Live, _)))))
-    }
-
-    pub(super) fn add(&self, access: &Access, space: Space, name: &str, delta: i64) -> Result<(i64, Revision)> {
-        let key = self.storage.key(space, name.as_bytes());
-        self.change(access, &key, |locked| {
-            locked.bury()?;
-            let found = locked.find(&key)?;
-            let (number, life) = match locked.live_at(found)? {
-                Some(current) => {
-                    let len = current.shape.value_len;
-                    // What is longer is no number, as its first bytes alone say.
-                    let bytes = current.record.short_value(current.shape);
-                    (number::decode(name, &bytes[..len.min(number::MAX_LEN + 1)])?, current.life)
-                }
-                None => (0, Life::Forever),
-            };
-            let sum = number::add(name, number, delta)?;
-            let mut buffer = [0; number::MAX_LEN];
-            let revision = locked.put_over(found, &key, number::encode(sum, &mut buffer), life).map(revision)?;
-            Ok((sum, revision))
-        })
-    }
-
     pub(super) fn commit(&self, access: &Access, commit: &Commit<'_>) -> Result<Committed> {
         commit.check()?;
+        match self.commit_at_once(access, commit) {
+            Some(revisions) => Ok(Ok(revisions)),
+            None => self.commit_thoroughly(access, commit),
+        }
+    }
+
+    /// What most transactions come to: a few values, each in a shard of its own, take the place of others, which are expected
+    /// to be as they were read.
+    fn commit_at_once(&self, access: &Access, commit: &Commit<'_>) -> Option<Vec<Option<Revision>>> {
+        if !(2..=FEW).contains(&commit.ops.len()) {
+            return None;
+        }
+        let me = self.ready().ok()?.name;
+        let mut expect = commit.expect.iter().peekable();
+        let mut overwrites = Vec::with_capacity(commit.ops.len());
+        for (number, (space, name, op)) in commit.ops.iter().enumerate() {
+            let Op::Put { value, lifetime: Lifetime::Forever | Lifetime::Keep } = *op else { return None };
+            let expected = match expect.next_if(|(of, key, _)| of == space && std::ptr::eq(*key, *name)) {
+                Some((.., Expected::At(revision))) => Some(revision.get()),
+                Some(_) => return None,
+                None => None,
+            };
+            let key = self.storage.key(*space, name.as_bytes());
+            overwrites.push(Overwrite { key, value, expected, number });
+        }
+        if expect.next().is_some() {
+            return None;
+        }
+        overwrites.sort_unstable_by_key(|overwrite| overwrite.key.shard);
+        if overwrites.windows(2).any(|two| two[0].key.shard == two[1].key.shard) {
+            return None;
+        }
+        let revisions = self.storage.overwrite_together(me, &overwrites, |seized| {
+            overwrites.iter().all(|overwrite| self.may_write_at_once(access, overwrite.key.space, seized))
+        })?;
+        Some(revisions[..overwrites.len()].iter().map(|number| Some(revision(*number))).collect())
+    }
+
+    fn commit_thoroughly(&self, access: &Access, commit: &Commit<'_>) -> Result<Committed> {
         let me = self.name()?;
         let mut changes: Vec<Change<'_>> = Vec::with_capacity(commit.ops.len());
         for (number, (space, name, _)) in commit.ops.iter().enumerate() {
@@ -196,12 +105,12 @@ impl Attachment {
             .fold((0, false), |(shards, gated), key| (shards | 1 << key.shard, gated || key.space == Space::Values));
         changes.sort_by_key(|change| change.key.shard);
         let space = if gated { Space::Values } else { Space::Coordination };
-        let mut made_room = false;
+        let (mut made_room, mut waiting, allowance) = (false, None, Allowance::full());
         loop {
-            let locks = self.storage.lock_shards(me, shards)?;
+            let locks = self.storage.lock_shards(me, shards, &allowance)?;
             if !self.may_write(access, space)? {
                 drop(locks);
-                self.wait_at_gate(access)?;
+                self.wait_at_gate(access, &mut waiting)?;
                 continue;
             }
             if let Some(conflict) = self.conflict(&locks, commit, &expected)? {
@@ -210,7 +119,7 @@ impl Attachment {
             match self.apply(&locks, commit, &mut changes) {
                 Err(error) if error.kind() == ErrorKind::Full && !made_room => {
                     drop(locks);
-                    self.make_room()?;
+                    self.make_room(&allowance)?;
                     made_room = true;
                 }
                 answer => return answer.map(Ok),
@@ -270,18 +179,18 @@ impl Attachment {
             check_value(key, value)?;
         }
         let me = self.name()?;
-        let mut made_room = false;
+        let (mut made_room, mut waiting, allowance) = (false, None, Allowance::full());
         loop {
-            let locks = self.storage.lock_shards(me, self.storage.all_shards())?;
+            let locks = self.storage.lock_shards(me, self.storage.all_shards(), &allowance)?;
             if !self.may_write(access, space)? {
                 drop(locks);
-                self.wait_at_gate(access)?;
+                self.wait_at_gate(access, &mut waiting)?;
                 continue;
             }
-            match self.replace_locked(&locks, space, prefix, entries) {
+            match self.replace_locked(&locks, space, prefix, entries, &allowance) {
                 Err(error) if error.kind() == ErrorKind::Full && !made_room => {
                     drop(locks);
-                    self.make_room()?;
+                    self.make_room(&allowance)?;
                     made_room = true;
                 }
                 answer => return answer,
@@ -295,10 +204,11 @@ impl Attachment {
         space: Space,
         prefix: &str,
         entries: &[(String, Vec<u8>, Lifetime)],
+        allowance: &Allowance,
     ) -> Result<()> {
         let shards = self.storage.all_shards();
         let wanted = Wanted { space, prefix: prefix.as_bytes(), values: false, shards };
-        let present = self.storage.scan(&wanted)?;
+        let present = self.storage.scan(&wanted, allowance)?;
         let mut changes = std::collections::HashMap::with_capacity(present.len() + entries.len());
         for copied in &present {
             let key = self.storage.key(space, &copied.key);
@@ -322,7 +232,7 @@ impl Attachment {
         let storage = &self.storage;
         self.check_name_now()?;
         std::fs::remove_file(&storage.path).map_err(|error| storage.io("remove it", error))?;
-        storage.memory.store32(live::GONE, 1, Release);
+        storage.memory.store(live::GONE, 1, Release);
         storage.wake_everybody();
         Ok(())
     }

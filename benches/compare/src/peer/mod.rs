@@ -2,6 +2,8 @@
 
 mod bare;
 mod contract;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod flock;
 mod hashmap;
 mod iceoryx;
@@ -13,6 +15,8 @@ mod raw_sync;
 mod redis;
 mod robust_mutex;
 
+#[cfg(feature = "etcd")]
+pub(crate) use self::etcd::Etcd;
 pub(crate) use self::{
     bare::Bare,
     contract::{Peer, fill},

@@ -39,6 +39,20 @@ pub(crate) fn cli_incr_alone(bench: &Bench, report: &mut Report) -> Outcome<()> 
     Ok(())
 }
 
+/// A lock around a program that does nothing, beside flock(1).
+pub(crate) fn lock_run(bench: &Bench, report: &mut Report) -> Outcome<()> {
+    let (program, here, there) = (program()?, bench.fresh("ours")?, bench.fresh("flock")?);
+    Ours::open(&here)?;
+    let operations = if bench.quick { 20 } else { 200 };
+    let mut ours = Command::new(&program);
+    ours.arg("--store").arg(Ours::file(&here)).args(["lock", "run", "deploy", "--", "/bin/true"]);
+    let mut flock = Command::new("/usr/bin/flock");
+    flock.arg(there.join("lock")).arg("/bin/true");
+    let figures = duel_of(bench, operations, &mut spawning(ours), &mut spawning(flock))?;
+    report.push(Row::new("lock-run", "flock", figures, Target::Ratio(1.0 / 1.5)));
+    Ok(())
+}
+
 /// A whole process, from its start to its end.
 fn spawning(mut command: Command) -> impl Side {
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::null());

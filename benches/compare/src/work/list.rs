@@ -1,5 +1,7 @@
 //! All works by name, in the order of the table.
 
+#[cfg(feature = "etcd")]
+use super::cluster;
 use super::{
     attach, command, counter, hot, idle, insert, large, lock, memory, scan, tails, transaction, turns, two, typed,
     values, wake,
@@ -17,7 +19,7 @@ const fn work(name: &'static str, what: &'static str, run: fn(&Bench, &mut Repor
     Work { name, what, run }
 }
 
-pub(crate) const ALL: [Work; 29] = [
+pub(crate) const ALL: &[Work] = &[
     work("get-one", "read 64 bytes, always the same key", values::get_one),
     work("get-1k", "read 64 bytes, keys at random out of 1,000", values::get_1k),
     work("get-1m", "read 64 bytes, keys at random out of 1,000,000", values::get_1m),
@@ -50,5 +52,16 @@ pub(crate) const ALL: [Work; 29] = [
     work("hand-over", "from one process to another, both of which want one lock all the time", turns::hand_over),
     work("owner-killed", "from SIGKILL for the owner of a lock until the next one has it", turns::owner_killed),
     work("lock-sleepers", "processor time per second of 150 processes asleep for one lock", turns::lock_sleepers),
+    work("lock-run", "the whole process `shmsync lock run` around /bin/true", command::lock_run),
     work("is-revoked", "ask whether one still leads", lock::is_revoked),
+    #[cfg(feature = "etcd")]
+    work("etcd-get", "read 64 bytes from a cluster of one member", cluster::get),
+    #[cfg(feature = "etcd")]
+    work("etcd-set", "overwrite 64 bytes there", cluster::set),
+    #[cfg(feature = "etcd")]
+    work("etcd-set-checked", "the same, beside one that also looks at two other keys", cluster::set_checked),
+    #[cfg(feature = "etcd")]
+    work("etcd-increment", "add 1 to one number there", cluster::increment),
+    #[cfg(feature = "etcd")]
+    work("etcd-lock", "acquire and release a lock there", cluster::lock),
 ];

@@ -1,6 +1,8 @@
 //! What is measured: one file for a work or a family of them.
 
 mod attach;
+#[cfg(feature = "etcd")]
+mod cluster;
 mod command;
 mod counter;
 mod hot;

@@ -24,7 +24,6 @@ comes who leads now, if anybody does. One that leads only for a moment may be le
 
 Exit codes: 1 the time was up (--timeout), 2 error; it does not end by itself.";
 
-/// Print who leads a group, as it changes
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Follow {

@@ -18,7 +18,6 @@ Groups do not know each other.
 
 Exit codes: 0 done, 1 no or not in time, 2 error; 'leader run' exits as its program does.";
 
-/// Let one of many lead
 #[derive(Args)]
 #[command(after_help = AFTER_HELP, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 #[command(disable_help_subcommand = true)]
@@ -28,9 +27,13 @@ pub(crate) struct Leader {
 }
 
 #[derive(Subcommand)]
+#[command(defer = true)]
 enum LeaderVerb {
+    /// Run a program while leading a group
     Run(run::Run),
+    /// List groups and who leads them
     Status(status::Status),
+    /// Print who leads a group, as it changes
     Follow(follow::Follow),
 }
 

@@ -28,7 +28,6 @@ CMD goes on leading through a descriptor that it inherits; with --ttl only until
 Exit codes: that of CMD; 128 + S if signal S killed it; 127 not found, 126 not executable; 1 (or -E) not elected in time, or the
 leadership was lost; 125 error.";
 
-/// Run a program while leading a group
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Run {

@@ -23,7 +23,6 @@ With --json: {\"name\", \"freed\"}.
 
 Exit codes: 0 freed, or there was nothing to free (with --strict: 1), 2 error.";
 
-/// Free a lock
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Free {

@@ -22,7 +22,6 @@ Locks are handed over in order of arrival, at once. A lock whose owner was kille
 
 Exit codes: 0 done, 1 no or not in time, 2 error; 'lock run' exits as its program does.";
 
-/// Take turns by name
 #[derive(Args)]
 #[command(after_help = AFTER_HELP, subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 #[command(disable_help_subcommand = true)]
@@ -32,11 +31,17 @@ pub(crate) struct Lock {
 }
 
 #[derive(Subcommand)]
+#[command(defer = true)]
 enum LockVerb {
+    /// Take a lock that stays until it is freed
     Set(set::Set),
+    /// Free a lock
     Free(free::Free),
+    /// Wait until a lock is given back, without taking it
     Wait(wait::Wait),
+    /// List locks and who holds them
     Status(status::Status),
+    /// Run a program while holding a lock
     Run(run::Run),
 }
 

@@ -32,7 +32,6 @@ Exit codes: 0 obtained, 1 held by somebody else (with --wait: for all that time)
 /// How long `--wait` waits when nobody says.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Take a lock that stays until it is freed
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Set {

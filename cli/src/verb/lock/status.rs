@@ -6,9 +6,8 @@ use shmsync::{LockInfo, LockKind};
 
 use crate::{
     context::Context,
-    failure::{Answer, Outcome},
-    holding::{COLUMNS, Holding, holdings},
-    output::table,
+    failure::Answer,
+    holding::{Holding, Listing},
 };
 
 const AFTER_HELP: &str = "\
@@ -24,7 +23,8 @@ Locks that are shared and semaphores have an element, or line, for each holder. 
 
 Exit codes: 0 listed (also when there is none), 2 error.";
 
-/// List locks and who holds them
+const LISTING: Listing = Listing { nothing: "nothing is locked", heading: &["NAME", "STATE", "WAITERS"], row, json };
+
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Status {
@@ -37,38 +37,15 @@ impl Status {
         let mut locks = context.open_to_read()?.locks(self.name.as_deref().unwrap_or(""))?;
         locks.retain(|lock| lock.kind != LockKind::Leader && self.name.as_ref().is_none_or(|name| *name == lock.name));
         locks.sort_by(|one, other| one.name.cmp(&other.name));
-        list(&locks, context)
+        LISTING.show(&locks, context)
     }
-}
-
-fn list(locks: &[LockInfo], context: &Context) -> Answer {
-    let holdings = holdings(locks);
-    if context.json() {
-        context.out.json(&holdings.iter().map(json).collect())?;
-        return Ok(Outcome::Yes);
-    }
-    if holdings.is_empty() {
-        context.say(|| format!("nothing is locked in store {:?}", context.store_name()));
-        return Ok(Outcome::Yes);
-    }
-    let rows: Vec<Vec<String>> = holdings.iter().map(row).collect();
-    let heading = [&["NAME", "STATE", "WAITERS"][..], &COLUMNS].concat();
-    table(&heading, &rows).iter().try_for_each(|line| context.out.line(line))?;
-    Ok(Outcome::Yes)
 }
 
 fn json(holding: &Holding<'_>) -> Json {
-    let mut json = json!({ "name": holding.lock.name });
-    if let (Json::Object(whole), Json::Object(rest)) = (&mut json, holding.json()) {
-        whole.extend(rest);
-        whole.insert("waiters".to_owned(), holding.lock.waiters.len().into());
-    }
-    json
+    holding.json(json!({ "name": holding.lock.name }), "waiters")
 }
 
 fn row(holding: &Holding<'_>) -> Vec<String> {
     let LockInfo { name, waiters, .. } = holding.lock;
-    let mut row = vec![name.clone(), holding.state().to_owned(), waiters.len().to_string()];
-    row.extend(holding.cells());
-    row
+    vec![name.clone(), holding.state().to_owned(), waiters.len().to_string()]
 }

@@ -20,7 +20,6 @@ Without --timeout it waits as long as it takes. With --json: {\"name\", \"ended\
 
 Exit codes: 0 it has ended or was free, 1 the time was up, 2 error.";
 
-/// Wait until a lock is given back, without taking it
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Wait {

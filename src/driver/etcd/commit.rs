@@ -1,0 +1,200 @@
+//! All of it or nothing: one transaction of the cluster.
+
+use etcd_client::{KeyValue, TxnOpResponse};
+
+use super::{
+    link::Link,
+    lives::Standing,
+    open::Etcd,
+    plan::{Change, Done, Plan, written},
+    record::{LONGEST_HEAD, Mark, Stay},
+    request::{Guarded, MOST_BYTES, Reply, first},
+    settle::{Settled, Tries},
+};
+use crate::{
+    driver::{Access, Commit, Committed, Expected, Lifetime, Op, Revision, Space},
+    error::{Error, ErrorKind, Result},
+};
+
+/// The largest value. What surrounds it, and other keys, need room in a request, too.
+pub(super) const MAX_VALUE: usize = 1_500_000;
+/// etcd takes no longer leases.
+const LONGEST_LEASE: u64 = 9_000_000_000;
+
+impl Etcd {
+    pub(super) fn commit_all(&self, access: &Access, commit: &Commit<'_>) -> Result<Committed> {
+        commit.check()?;
+        self.check_size(commit)?;
+        let link = self.link()?;
+        let expect: Vec<(Vec<u8>, Expected)> =
+            commit.expect.iter().map(|(space, key, expected)| (self.keys.entry(*space, key), *expected)).collect();
+        let mut changes = Vec::with_capacity(commit.ops.len());
+        for (space, key, op) in &commit.ops {
+            changes.push(Change { key: self.keys.entry(*space, key), op: *op, lease: self.lease_for(link, op)? });
+        }
+        let of_values = |space: &Space| *space == Space::Values;
+        let gated = commit.ops.iter().map(|op| &op.0).chain(commit.expect.iter().map(|key| &key.0)).any(of_values);
+        let who = Guarded { access, gated, writes: !commit.ops.is_empty() };
+        let (mark, since) = (Mark::new(), self.seen(link));
+        let (tries, mut is_again) = (Tries::new(&self.address), false);
+        let committed = loop {
+            match self.commit_once(who, commit, &expect, &changes, mark) {
+                // What is in the way may be the request before, which has arrived after all.
+                Ok(Err(conflict)) if is_again => match self.settle(link, &expect, &changes, mark, since) {
+                    Ok(Settled::Done(revision)) => break Ok(Ok(self.settled(link, &changes, revision))),
+                    // What was to be removed a moment ago is gone.
+                    _ if conflict.current.is_none() && changes.iter().all(|change| change.op == Op::Delete) => {
+                        break Ok(Ok(vec![Revision::new(1); changes.len()]));
+                    }
+                    _ => break Ok(Err(conflict)),
+                },
+                Err(error) if error.kind() == ErrorKind::Unreachable => {
+                    // Whether it was done is found out, where that can be.
+                    match self.settle(link, &expect, &changes, mark, since) {
+                        Ok(Settled::Done(revision)) => break Ok(Ok(self.settled(link, &changes, revision))),
+                        Ok(Settled::NotDone) if tries.has_another() => is_again = true,
+                        _ => break Err(error),
+                    }
+                }
+                committed => break committed,
+            }
+        };
+        if !matches!(committed, Ok(Ok(_))) {
+            let unused = changes.iter().filter(|change| is_timed(&change.op)).map(|change| change.lease);
+            link.revoke_aside(unused.filter(|lease| *lease != 0).collect());
+        }
+        committed
+    }
+
+    fn commit_once(
+        &self,
+        who: Guarded<'_>,
+        commit: &Commit<'_>,
+        expect: &[(Vec<u8>, Expected)],
+        changes: &[Change<'_>],
+        mark: Mark,
+    ) -> Result<Committed> {
+        let link = self.link()?;
+        let mut plan = Plan::new(&link.lives, expect, changes, mark);
+        let mut asked = Some(std::mem::take(&mut plan.asked));
+        let plan = std::cell::RefCell::new(plan);
+        let build = || {
+            Ok(asked.take().unwrap_or_else(|| {
+                let mut next = Plan::new(&link.lives, expect, changes, mark);
+                let asked = std::mem::take(&mut next.asked);
+                plan.replace(next);
+                asked
+            }))
+        };
+        self.guarded(who, build, |reply| {
+            let plan = plan.borrow();
+            if reply.is_done {
+                return Ok(Some(Ok(concluded(link, changes, &plan.done, &reply))));
+            }
+            let current = self.current(link, &plan.read, &reply.answers)?;
+            let find = |space, key: &str| {
+                let key = self.keys.entry(space, key);
+                plan.read.iter().position(|read| *read == key).and_then(|at| current[at])
+            };
+            Ok(commit.conflict(find).map(Err))
+        })
+    }
+
+    /// # Errors
+    /// `TooLarge` for what etcd would refuse, before anything is sent.
+    fn check_size(&self, commit: &Commit<'_>) -> Result<()> {
+        const AROUND: usize = 64;
+        let base = self.keys.marker().len();
+        let mut whole = 0;
+        for (_, key, op) in &commit.ops {
+            whole += base + key.len() + AROUND;
+            if let Op::Put { value, .. } = op {
+                self.check_value(key, value)?;
+                whole += value.len() + LONGEST_HEAD;
+            }
+        }
+        // Each is compared, and read where that fails.
+        whole += commit.expect.iter().map(|(_, key, _)| 2 * (base + key.len() + AROUND)).sum::<usize>();
+        if whole <= MOST_BYTES {
+            return Ok(());
+        }
+        let message =
+            format!("{}: a transaction of {whole} bytes: split it, etcd takes {MOST_BYTES}", self.address.shown());
+        Err(Error::new(ErrorKind::TooLarge, message))
+    }
+
+    pub(super) fn check_value(&self, key: &str, value: &[u8]) -> Result<()> {
+        if value.len() <= MAX_VALUE {
+            return Ok(());
+        }
+        let shown = self.address.shown();
+        let message =
+            format!("{shown}: the value for {key:?} has {} bytes: split it, etcd takes {MAX_VALUE}", value.len());
+        Err(Error::new(ErrorKind::TooLarge, message))
+    }
+
+    /// A lease of its own for what has a time limit, the session's for what lives with this process.
+    pub(super) fn lease_for(&self, link: &Link, op: &Op<'_>) -> Result<i64> {
+        match op {
+            Op::Put { lifetime: Lifetime::Process, .. } => Ok(self.session()?.lease),
+            Op::Put { lifetime: Lifetime::Ttl(time), .. } if time.as_secs() < LONGEST_LEASE - 2 => {
+                // A second more, so that the cluster is never the first to end it.
+                link.grant(time.as_secs() as i64 + 2)
+            }
+            _ => Ok(0),
+        }
+    }
+
+    /// The revisions under which keys are alive, by what was read of them.
+    fn current(&self, link: &Link, keys: &[Vec<u8>], answers: &[TxnOpResponse]) -> Result<Vec<Option<Revision>>> {
+        let mut current = Vec::with_capacity(keys.len());
+        for (key, answer) in keys.iter().zip(answers) {
+            current.push(match first(answer) {
+                Some(entry) => self.standing(link, entry)?.filter(|standing| standing.is_live()).and(written(entry)),
+                None => {
+                    link.lives.forget(key);
+                    None
+                }
+            });
+        }
+        Ok(current)
+    }
+
+    /// How an entry stands of which only the key was read; nothing where it has gone meanwhile.
+    pub(super) fn standing(&self, link: &Link, entry: &KeyValue) -> Result<Option<Standing>> {
+        if let Some(standing) = link.lives.see(entry, None) {
+            return Ok(Some(standing));
+        }
+        let key = entry.key().to_vec();
+        let answer = link.ask(true, move |client| {
+            let key = key.clone();
+            async move { super::cluster::unlimited(&client).get(key, None).await }
+        })?;
+        let answer = answer.map_err(|trouble| self.explain(link, trouble))?;
+        let Some(whole) = answer.kvs().first() else { return Ok(None) };
+        Ok(link.lives.see(whole, Some(self.decode(whole)?.0)))
+    }
+}
+
+fn is_timed(op: &Op<'_>) -> bool {
+    matches!(op, Op::Put { lifetime: Lifetime::Ttl(_), .. })
+}
+
+/// Remembers what was written, lets go of leases that nothing hangs on any more, and answers.
+fn concluded(link: &Link, changes: &[Change<'_>], done: &[Done], reply: &Reply) -> Vec<Option<Revision>> {
+    let mut answers = Vec::with_capacity(changes.len());
+    let mut unused = Vec::new();
+    for ((change, done), answer) in changes.iter().zip(done).zip(&reply.answers) {
+        answers.push(done.answer(answer, reply.revision));
+        let (lease, stay) = match done {
+            Done::Put { lease, stay } => (*lease, *stay),
+            Done::Removed { .. } => (0, Stay::Forever),
+        };
+        if link.lives.kept(&change.key).found != lease {
+            unused.extend(link.lives.forget(&change.key));
+        }
+        link.lives.wrote(&change.key, lease, stay);
+    }
+    link.revoke_aside(unused);
+    answers
+}

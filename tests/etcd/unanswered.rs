@@ -1,0 +1,114 @@
+//! Calls that nobody answered: what they left is taken back as soon as somebody does, though their process lives on; what
+//! was done is found, whatever happened since.
+
+use std::time::Duration;
+
+use shmsync::{ErrorKind, Sync};
+
+use crate::{
+    common::LONG,
+    proxy::{Proxy, Way},
+    server::{Server, answered},
+};
+
+/// Sessions outlast the test: nothing ends with one.
+const OPTIONS: &str = "session=3600s";
+
+/// Somebody behind a way that can be disturbed, and somebody else.
+fn pair(server: &Server) -> (Proxy, Sync, Sync) {
+    let way = Proxy::to(server.port);
+    let open = |port, more| answered(|| Sync::open(format!("etcd://127.0.0.1:{port}/x?{OPTIONS}{more}")));
+    let (one, other) = (open(way.port, "&timeout=1s&connect=1s"), open(server.port, ""));
+    // What is asked once is asked.
+    drop(answered(|| one.lock("first").unwrap().acquire()));
+    (way, one, other)
+}
+
+fn is_unanswered<T>(result: shmsync::Result<T>) {
+    assert_eq!(result.err().expect("no answer").kind(), ErrorKind::Unreachable);
+}
+
+#[test]
+fn a_lock_whose_release_nobody_answered_is_free_for_others() {
+    let Some(server) = Server::start() else { return };
+    let (way, one, other) = pair(&server);
+    for fault in [Way::Swallow, Way::Deaf, Way::Cut] {
+        let guard = answered(|| one.lock("k").unwrap().acquire_timeout(LONG));
+        way.set(fault);
+        is_unanswered(guard.release());
+        way.set(Way::Open);
+        drop(other.lock("k").unwrap().acquire_timeout(LONG).unwrap());
+    }
+}
+
+#[test]
+fn a_lock_whose_grant_nobody_heard_of_is_free_for_others() {
+    let Some(server) = Server::start() else { return };
+    let (way, one, other) = pair(&server);
+    let semaphore = answered(|| one.semaphore("s", 1));
+    for fault in [Way::Deaf, Way::Swallow] {
+        way.set(fault);
+        is_unanswered(one.lock("k").unwrap().try_acquire());
+        is_unanswered(one.leader("g").unwrap().try_elect("one"));
+        is_unanswered(semaphore.try_acquire());
+        way.set(Way::Open);
+        drop(other.lock("k").unwrap().acquire_timeout(LONG).unwrap());
+        drop(other.leader("g").unwrap().elect_timeout("other", LONG).unwrap());
+        drop(other.semaphore("s", 1).unwrap().acquire_timeout(LONG).unwrap());
+    }
+}
+
+#[test]
+fn a_place_in_the_queue_that_was_left_unheard_is_nobodys() {
+    let Some(server) = Server::start() else { return };
+    let (way, one, other) = pair(&server);
+    let guard = other.lock("k").unwrap().acquire().unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| one.lock("k").unwrap().acquire_timeout(Duration::from_secs(3)).map(drop));
+        crate::common::until("it waits", || other.locks("").unwrap().iter().any(|lock| !lock.waiters.is_empty()));
+        way.set(Way::Swallow);
+        assert!(waiter.join().unwrap().is_err());
+    });
+    assert!(guard.release().unwrap());
+    way.set(Way::Open);
+    drop(other.lock("k").unwrap().acquire_timeout(LONG).unwrap());
+    assert!(other.locks("").unwrap().iter().all(|lock| lock.waiters.is_empty()));
+}
+
+#[test]
+fn what_was_done_unheard_is_found_behind_all_that_others_did_since() {
+    const LATER: i64 = 300;
+    let Some(server) = Server::start() else { return };
+    let way = Proxy::to(server.port);
+    let open = |port| answered(|| Sync::open(format!("etcd://127.0.0.1:{port}/x?timeout=100s&connect=100s")));
+    let (one, other) = (open(way.port), open(server.port));
+    let before = other.set("there", &0).unwrap();
+    // Each with what others see of it, and what they do then.
+    type Act<'a> = (&'a str, i64, &'a (dyn Fn() -> shmsync::Result<bool> + core::marker::Sync));
+    let acts: [Act; 4] = [
+        ("count", 5, &|| Ok(one.integer("count").increment(5)? == 5)),
+        ("plain", 6, &|| Ok(one.set("plain", &6).is_ok())),
+        ("new", 7, &|| Ok(one.compare_and_set("new", None, &7)?.is_ok())),
+        ("there", 8, &|| Ok(one.compare_and_set("there", Some(before), &8)?.is_ok())),
+    ];
+    for (key, seen, act) in acts {
+        assert!(one.get::<i64>("nothing").unwrap().is_none());
+        // An increment looks before it writes.
+        let looks = u64::from(key == "count");
+        let asked = way.requests();
+        way.set(if looks > 0 { Way::Slow } else { Way::Deaf });
+        std::thread::scope(|scope| {
+            let caller = scope.spawn(act);
+            crate::common::until("it asks", || way.requests() > asked + looks);
+            way.set(Way::Deaf);
+            crate::common::until("it is done", || other.get::<i64>(key).unwrap() == Some(seen));
+            match key {
+                "count" => (0..LATER).for_each(|_| _ = other.integer(key).increment(1).unwrap()),
+                _ => (0..LATER).for_each(|at| _ = other.set(key, &at).unwrap()),
+            }
+            way.set(Way::Open);
+            assert!(caller.join().unwrap().unwrap(), "{key}");
+        });
+    }
+    assert_eq!(other.integer("count").refresh().unwrap(), 5 + LATER);
+}
