@@ -15,9 +15,9 @@ use shmsync::{ChangeKind, Lifetime, Removed};
 
 roles!(watch_three_keys, hold_two_entries, ping);
 
-/// How often threads of this process went to sleep of their own accord.
-fn voluntary_switches() -> u64 {
-    let threads = fs::read_dir("/proc/self/task").expect("what the system knows of this process");
+/// How often threads of a process went to sleep of their own accord.
+fn voluntary_switches(pid: u32) -> u64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("what the system knows of the process");
     let of = |thread: fs::DirEntry| {
         let status = fs::read_to_string(thread.path().join("status")).expect("a thread");
         let number = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
@@ -26,7 +26,7 @@ fn voluntary_switches() -> u64 {
     threads.map(|thread| of(thread.expect("a thread"))).sum()
 }
 
-/// Watches three keys, idles for five seconds, counts, and tells of the next change.
+/// Watches three keys, and tells of each change.
 fn watch_three_keys(arguments: &[String]) {
     let store = open(Path::new(&arguments[0]));
     let mut watch = store.watch_keys(&["a", "b", "c"]).expect("a watch");
@@ -34,17 +34,13 @@ fn watch_three_keys(arguments: &[String]) {
         assert!(watch.next_timeout(LONG).expect("the state").expect("a state").initial);
     }
     say("watching");
-    let before = voluntary_switches();
-    let idle = watch.next_timeout(Duration::from_secs(5)).expect("five idle seconds");
-    assert_eq!(idle, None);
-    say(voluntary_switches() - before);
     let change = watch.next_timeout(LONG).expect("a change").expect("a change");
     say(format!("{} {:?}", change.key, change.value::<i32>().expect("a number")));
     hear();
 }
 
 /// Issue 2, part 7: a watcher on three keys makes at most 5 voluntary context switches in 5 idle seconds, and still
-/// sees the next change: it is woken, it does not poll. The thread that keeps its time may make some, too.
+/// sees the next change: it is woken, it does not poll. All threads count, also the one that keeps its time.
 #[test]
 fn a_watcher_sleeps_while_nothing_happens_and_is_woken_by_the_next_change() {
     let place = Place::new();
@@ -54,9 +50,12 @@ fn a_watcher_sleeps_while_nothing_happens_and_is_woken_by_the_next_change() {
     }
     let mut child = Child::on(&place, "watch_three_keys", &[]);
     child.expect("watching");
-    let switches: u64 = child.answer().unwrap().parse().unwrap();
-    assert!(switches <= 6, "{switches} voluntary switches in 5 idle seconds");
-    thread::sleep(Duration::from_millis(50));
+    // To begin is not to idle: threads that have just been started may wait for the kernel's grace periods (membarrier).
+    thread::sleep(Duration::from_secs(3));
+    let before = voluntary_switches(child.pid());
+    thread::sleep(Duration::from_secs(5));
+    let switches = voluntary_switches(child.pid()) - before;
+    assert!(switches <= 5, "{switches} voluntary switches in 5 idle seconds");
     let begun = Instant::now();
     store.set("b", &1).unwrap();
     child.expect("b Some(1)");
