@@ -253,6 +253,28 @@ fn attack_40_expired_entries_give_their_room_back() {
     assert_sound(&store);
 }
 
+/// Attack 40, where nothing else is written than what needs the least: a value over one of the same size, while blocks of
+/// that size rest. (The records that expire are as large: their deadlines take 16 bytes.)
+#[test]
+fn attack_40_who_only_overwrites_buries_too() {
+    let place = Place::new();
+    let store = Sync::options().capacity(128 << 10).open(place.path()).unwrap();
+    store.set_bytes("key", &[0; 56]).unwrap();
+    let before = store.verify().unwrap().records;
+    for number in 100..200 {
+        let lifetime = shmsync::Lifetime::Ttl(std::time::Duration::from_millis(20));
+        store.set_with(&format!("{number}"), &pattern(38, number), lifetime).unwrap();
+    }
+    (0..32).for_each(|number| assert!(store.set_bytes("key", &[number; 56]).is_ok()));
+    thread::sleep(std::time::Duration::from_millis(30));
+    let unburied = store.verify().unwrap().records;
+    assert!(unburied > before + 50, "{before} before, {unburied} now");
+    // Two slots for each of 256 writes are more than the index has.
+    (0..=255).for_each(|number| assert!(store.set_bytes("key", &[number; 56]).is_ok()));
+    assert_eq!(store.verify().unwrap().records, before);
+    assert_sound(&store);
+}
+
 /// Threads that all find the store full at once, while others remove.
 #[test]
 fn many_who_find_it_full_at_once_go_on_when_there_is_room() {

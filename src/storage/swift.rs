@@ -20,6 +20,7 @@ use super::{
     },
     slab::{Retired, ring},
     slot::{EMPTY, GRAVE, Slot},
+    write::is_turn_to_bury,
 };
 use crate::{
     broken::{self, Defect},
@@ -105,12 +106,14 @@ impl<'a> Seized<'a> {
         self.storage.shard(self.index).locked(me, allowance).check_unless_idle()
     }
 
-    /// Whether the shard is sound, and there is nothing to be buried first.
+    /// Whether the shard is sound, and it is not this change's turn to look for what is to be buried.
     #[inline(always)]
     pub(crate) fn is_sound(self) -> bool {
         let word = |field| self.page.load(field, Acquire);
         let [values, coordination] = [Space::Values, Space::Coordination].map(|space| Shard::field(MORTALS, space));
-        word(INTENT) | word(NOTES) | word(values) | word(coordination) == 0 && self.page.load32(DAMAGED, Relaxed) == 0
+        word(INTENT) | word(NOTES) == 0
+            && self.page.load32(DAMAGED, Relaxed) == 0
+            && (word(values) | word(coordination) == 0 || !is_turn_to_bury(word(SEQUENCE)))
     }
 
     #[inline(always)]

@@ -7,7 +7,10 @@ use super::{
     find::Found,
     index::Root,
     record::{Life, Record, Shape, checksum_of},
-    shard::{BURY, INTENT, INTENT_AT, INTENT_NEW, INTENT_OLD, INTENT_WAIT, Intent, LIVE, Locked, MORTALS, Shard, USED},
+    shard::{
+        BURY, INTENT, INTENT_AT, INTENT_NEW, INTENT_OLD, INTENT_WAIT, Intent, LIVE, Locked, MORTALS, SEQUENCE, Shard,
+        USED,
+    },
     slot::{EMPTY, GRAVE, Slot},
 };
 use crate::{
@@ -16,6 +19,15 @@ use crate::{
     error::{ErrorKind, Result},
     primitive::wait_word::Duty,
 };
+
+/// Of so many changes of a shard, one looks for what is to be buried after all that are in a hurry, too.
+const TURN: u64 = 8;
+
+/// Whether that is the next one, as the shard's sequence says, which grows by two for each.
+#[inline(always)]
+pub(super) fn is_turn_to_bury(sequence: u64) -> bool {
+    (sequence / 2).is_multiple_of(TURN)
+}
 
 /// "Not known yet": no slot ever looks so.
 const UNKNOWN: Slot = Slot(u64::MAX);
@@ -219,13 +231,14 @@ impl Locked<'_> {
         count(MORTALS, old.is_record() && old.is_mortal(), new.is_record() && new.is_mortal());
     }
 
-    /// Looks at two slots of each space and buries what is expired or orphaned, so that what nobody touches again goes
-    /// too: also the claims of the dead in a store in which only values are written.
+    /// Looks at two slots of each space for each change, and buries what is expired or orphaned, so that what nobody
+    /// touches again goes too: also the claims of the dead in a store in which only values are written.
     #[inline(always)]
     pub(crate) fn bury(&self) -> Result<()> {
         for space in [Space::Values, Space::Coordination] {
             if self.load(Shard::field(MORTALS, space)) != 0 {
-                self.bury_some(space, 2)?;
+                let changes = if is_turn_to_bury(self.load(SEQUENCE)) { TURN } else { 1 };
+                self.bury_some(space, 2 * changes)?;
             }
         }
         Ok(())
@@ -243,7 +256,8 @@ impl Locked<'_> {
 
     /// Looks at so many slots.
     fn bury_some(&self, space: Space, slots: u64) -> Result<()> {
-        for _ in 0..slots {
+        let all = self.sound_root(space)?.slots();
+        for _ in 0..slots.min(all) {
             let root = self.sound_root(space)?;
             if !root.exists() {
                 return Ok(());

@@ -125,7 +125,7 @@ fn sets_elsewhere() -> Vec<Operation> {
         Operation {
             name: "set, burying the dead",
             before: Some(mortal),
-            prepare: on_store!(store => (0..6).for_each(|_| assert!(store.set("a", &2).is_ok()))),
+            prepare: on_store!(store => (0..9).for_each(|_| assert!(store.set("a", &2).is_ok()))),
             sees: Sees::EachOldOrNew,
             least: 50,
             ..BASE
