@@ -123,6 +123,15 @@ pub(crate) fn reopen(fd: impl AsFd, read_only: bool) -> io::Result<File> {
     })
 }
 
+/// As [`reopen`], of a file that was just opened under that name. If it is there still, that takes a fraction of the time:
+/// `/proc` makes its folders for each process that asks first.
+pub(crate) fn reopen_at(path: &Path, file: &File) -> io::Result<File> {
+    match open_existing(path, false, false) {
+        Ok(again) if stat(&again)?.is_same_file(&stat(file)?) => Ok(again),
+        _ => reopen(file, false),
+    }
+}
+
 /// The name under which this thread finds its own descriptor. Valid as long as the descriptor is.
 pub(crate) fn proc_path(fd: impl AsFd) -> String {
     format!("/proc/thread-self/fd/{}", fd.as_fd().as_raw_fd())

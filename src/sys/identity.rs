@@ -1,6 +1,10 @@
 //! Who a process is, for people to read. Nothing decides by it.
 
-use std::{fs, io, os::unix::fs::MetadataExt};
+use std::{
+    ffi::OsString,
+    fs, io,
+    os::unix::{ffi::OsStringExt, fs::MetadataExt},
+};
 
 use nix::unistd::{Uid, geteuid, gethostname, getuid};
 
@@ -41,8 +45,14 @@ pub(crate) fn host_name() -> String {
 }
 
 /// The command line of this process in at most `limit` bytes: program without its folder, arguments, no control characters.
+/// It is what the process was started with, which needs no question to the system.
 pub(crate) fn command(limit: usize) -> String {
-    command_in("self", limit)
+    let line: Vec<_> = std::env::args_os().map(OsString::into_vec).collect();
+    match parse_command(&line.join(&0), limit) {
+        // A C library that told nobody.
+        empty if empty.is_empty() => command_in("self", limit),
+        command => command,
+    }
 }
 
 /// The command line of a process that can be seen from here; empty where it cannot.
@@ -123,6 +133,7 @@ mod tests {
         assert_eq!(parse_command("/bin/ééé\0".as_bytes(), 5), "éé");
         assert_eq!(parse_command(b"", 80), "");
         assert!(!command(200).is_empty());
+        assert_eq!(command(200), command_of(pid(), 200));
     }
 
     #[test]

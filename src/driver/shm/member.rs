@@ -4,9 +4,8 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::Ordering::{Acquire, Relaxed, Release},
+        atomic::Ordering::{Relaxed, Release},
     },
-    time::{Duration, Instant},
 };
 
 use super::{
@@ -17,7 +16,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     region::{
         layout::{EXTENT, live},
-        participants::{self, Identity, LIVENESS, MAX_NUMBER, Name},
+        participants::{self, Identity, MAX_NUMBER, Name},
     },
     storage::Storage,
     sys::{
@@ -91,14 +90,7 @@ impl Member {
     /// # Errors
     /// `Unsupported` without the thread: then the byte would decide about locks of shards too.
     pub(crate) fn carry(&self, storage: &Storage) -> Result<std::os::fd::OwnedFd> {
-        let at = storage.geometry.participant(self.name.slot) + LIVENESS;
-        // The thread was started a moment ago.
-        let (end, mut pause) = (Instant::now() + LOOK, Duration::from_micros(10));
-        while self.watchman.is_some() && storage.memory.load32(at, Acquire) == 0 && Instant::now() < end {
-            std::thread::sleep(pause);
-            pause = (2 * pause).min(Duration::from_millis(1));
-        }
-        if self.watchman.is_none() || storage.memory.load32(at, Acquire) == 0 {
+        if !self.watchman().is_some_and(|watchman| watchman.has_registered(LOOK)) {
             let message = format!(
                 "{}: only a process with the liveness thread can let a child carry on: open it with liveness_thread(true)",
                 storage.path.display()

@@ -94,7 +94,7 @@ fn init_locked(path: &Path) -> Error {
 
 /// A descriptor of its own for locks.
 pub(crate) fn holder_of(file: &File, path: &Path) -> Result<ParentFd> {
-    ParentFd::open(|| file::reopen(file, false).map(OwnedFd::from))
+    ParentFd::open(|| file::reopen_at(path, file).map(OwnedFd::from))
         .map_err(|error| Error::io(format!("{}: cannot open it a second time for its locks", path.display()), error))
 }
 

@@ -9,7 +9,7 @@ use std::{
             Ordering::{AcqRel, Acquire, Relaxed, Release},
         },
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -106,6 +106,19 @@ impl Watchman {
         }
     }
 
+    /// Whether the kernel will tell of our death. A thread that was started a moment ago is waited for, no longer than that.
+    pub(crate) fn has_registered(&self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        loop {
+            let stage = self.stage.load(Acquire);
+            let left = end.saturating_duration_since(Instant::now());
+            if !matches!(stage, STARTING | REGISTERING) || left.is_zero() {
+                return stage == REGISTERED;
+            }
+            futex::wait_any(&[Word::private(self.stage.as_ptr(), stage)], left, left);
+        }
+    }
+
     /// Ends the thread, and returns when it touches nothing of the region any more.
     pub(crate) fn dismiss(&self) {
         loop {
@@ -137,6 +150,7 @@ impl Watchman {
             // Without WAITERS the kernel would mark the word, but wake nobody.
             let _ = storage.memory.exchange32(at, 0, robust::thread_id() | robust::WAITERS);
             self.stage.store(REGISTERED, Release);
+            futex::wake_private(self.stage.as_ptr(), u32::MAX >> 1);
         }
         self.keep_time(whereabouts);
         if let Some(list) = &list {

@@ -61,6 +61,19 @@ fn a_removed_file_can_be_reopened() {
 }
 
 #[test]
+fn what_is_reopened_is_the_file_and_not_what_has_its_name_now() {
+    let world = World::new();
+    let here = reopen_at(&world.path, &world.file).unwrap();
+    assert!(stat(&here).unwrap().is_same_file(&stat(&world.file).unwrap()));
+    fs::remove_file(&world.path).unwrap();
+    fs::write(&world.path, b"another").unwrap();
+    let removed = reopen_at(&world.path, &world.file).unwrap();
+    assert!(stat(&removed).unwrap().is_same_file(&stat(&world.file).unwrap()));
+    fs::remove_file(&world.path).unwrap();
+    assert_eq!(stat(&reopen_at(&world.path, &world.file).unwrap()).unwrap().nlink, 0);
+}
+
+#[test]
 fn a_file_can_be_reopened_when_the_main_thread_is_gone() {
     let (world, words) = (World::new(), SharedWords::new());
     Child::fork(|| {
