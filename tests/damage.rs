@@ -343,6 +343,28 @@ fn a_lock_within_a_lock_is_waited_for_no_longer_than_one() {
     assert_sound(&store);
 }
 
+/// A change that was made is told as made, although what it frees cannot be given back, because somebody stands still with
+/// the lock of the extents. Who comes next changes nothing; and no number of them does any damage.
+#[test]
+fn a_change_is_no_failure_because_its_room_is_not_free_yet() {
+    const SPACE_LOCK: u64 = 4096;
+    let place = Place::new();
+    let store = options().open(place.path()).unwrap();
+    // More than rest: each removal from the 17th on frees one that has rested.
+    (0..30).for_each(|number| assert!(store.set_bytes(&key(number), &[1; 5_000]).is_ok()));
+    (0..18).for_each(|number| assert!(store.remove(&key(number)).unwrap()));
+    let image = fs::read(place.path()).unwrap();
+    let free = word(&image, SPACE_LOCK);
+    scribble(&place.path(), &[(SPACE_LOCK, free >> 32 << 32 | held_by_the_living(&image))]);
+    assert!(store.remove(&key(18)).unwrap());
+    assert_eq!(store.get_bytes(&key(18)).unwrap(), None);
+    assert_kind(store.remove(&key(19)), ErrorKind::Locked, "in the middle of a change");
+    assert!(store.get_bytes(&key(19)).unwrap().is_some(), "nothing was changed");
+    scribble(&place.path(), &[(SPACE_LOCK, free)]);
+    (19..30).for_each(|number| assert!(store.remove(&key(number)).unwrap()));
+    assert_sound(&store);
+}
+
 /// A gate that changes each time one looks does not keep a reader for ever.
 #[test]
 fn a_gate_that_never_rests_is_locked_at_the_limit() {

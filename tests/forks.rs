@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Child, Place, assert_kind, assert_sound, fork, hear, open, say, until};
+use common::{Child, LONG, Place, assert_kind, assert_sound, fork, hear, open, say, until};
 use shmsync::{ErrorKind, Lifetime, Sync};
 
 roles!(hold_an_entry, become_another_program, leave_a_child_behind, raw_clone, watch_from_outside, try_exclusive);
@@ -44,6 +44,35 @@ fn attack_10_parent_and_forked_child_both_go_on() {
     fork(|| ()).finish();
     work(&store, "parent");
     assert_sound(&store);
+}
+
+#[test]
+fn attack_10_a_forked_child_that_watches_takes_no_news_from_its_parent() {
+    let place = Place::new();
+    let store = place.open();
+    let mut watch = store.watch_prefix("p/").unwrap();
+    assert_eq!(watch.next_timeout(Duration::from_millis(10)).unwrap(), None);
+    store.set("p/a", &1).unwrap();
+    fork(|| assert_eq!(watch.next_timeout(LONG).unwrap().expect("news").key, "p/a")).finish();
+    assert_eq!(watch.next_timeout(LONG).unwrap().expect("news").key, "p/a");
+}
+
+#[test]
+fn attack_10_a_forked_child_watches_also_where_no_more_watches_fit() {
+    let place = Place::new();
+    let store = place.open();
+    let mut watches: Vec<_> = (0..64).map(|_| store.watch_prefix("p/").unwrap()).collect();
+    let mut first = watches.remove(0);
+    assert_eq!(first.next_timeout(Duration::from_millis(10)).unwrap(), None);
+    let child = fork(|| {
+        assert_eq!(first.next_timeout(Duration::from_millis(200)).unwrap(), None);
+        store.set("waits", &true).unwrap();
+        assert_eq!(first.next_timeout(LONG).unwrap().expect("news").key, "p/a");
+    });
+    until("the child waits", || store.get::<bool>("waits").unwrap() == Some(true));
+    store.set("p/a", &1).unwrap();
+    child.finish();
+    assert_eq!(first.next_timeout(LONG).unwrap().expect("news").key, "p/a");
 }
 
 #[test]

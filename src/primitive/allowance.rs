@@ -23,6 +23,11 @@ impl Allowance {
         Self::new(LIMIT)
     }
 
+    /// What is left of it, or that, whichever is more.
+    pub(crate) fn or_at_least(&self, least: Duration) -> Self {
+        Self::new(self.0.get().max(least))
+    }
+
     /// From now on it is spent, until what is given is dropped.
     pub(crate) fn spend(&self) -> Spending<'_> {
         Spending { allowance: self, had: self.0.get(), begun: Instant::now() }
@@ -76,6 +81,12 @@ mod tests {
         assert!(allowance.0.get() <= SECOND - Duration::from_millis(20));
         drop(outer);
         assert!(allowance.0.get() >= SECOND - begun.elapsed());
+    }
+
+    #[test]
+    fn at_least_so_much_is_left() {
+        assert_eq!(Allowance::new(Duration::ZERO).or_at_least(SECOND).0.get(), SECOND);
+        assert_eq!(Allowance::full().or_at_least(SECOND).0.get(), LIMIT);
     }
 
     #[test]

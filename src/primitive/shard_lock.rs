@@ -138,12 +138,14 @@ impl ShardLock<'_> {
                     return Ok(Taken::FromDead(decode(word)));
                 }
                 lost += 1;
-            } else {
+            } else if mark == 0 || !waiting.has_spent_all() {
+                // Whoever is woken tries once more, however long that took.
                 self.sleep(word);
                 mark = WAITERS;
+                continue;
             }
             // Losing is no waiting, unless somebody writes garbage without pause.
-            if (mark != 0 || lost > LOSSES) && waiting.has_spent_all() {
+            if (word & !WAITERS != 0 || lost > LOSSES) && waiting.has_spent_all() {
                 return Err(Held { by: decode(word), for_so_long: waiting.time() });
             }
         }

@@ -17,6 +17,7 @@ use super::{
     classes::LARGEST,
     shard::{Intent, LIVE, Locked, Shard, USED},
     slot::{EMPTY, GRAVE, HASH_BITS, Slot},
+    write::unless_locked,
 };
 use crate::{
     broken::{self, Defect},
@@ -199,7 +200,7 @@ impl Locked<'_> {
         }
     }
 
-    /// Makes a sparse index smaller.
+    /// Makes a sparse index smaller, where that can be had now.
     pub(crate) fn shrink(&self, space: Space) -> Result<()> {
         let root = self.sound_root(space)?;
         let (live, _) = self.counts(space, root)?;
@@ -208,7 +209,7 @@ impl Locked<'_> {
         }
         let wanted = (live * 2).next_power_of_two().max(FEWEST);
         match self.rebuild_index(space, wanted) {
-            Err(error) if error.kind() == ErrorKind::Full => self.recover(),
+            Err(error) if matches!(error.kind(), ErrorKind::Full | ErrorKind::Locked) => unless_locked(self.recover()),
             other => other,
         }
     }

@@ -76,8 +76,10 @@ impl Storage {
             backoff.snooze();
         }
         drop(trying);
-        let locks = self.lock_shards(me()?, wanted.shards, allowance)?;
-        let found = self.scan(wanted, allowance);
+        // A single walk may have taken longer than all that was left.
+        let allowance = allowance.or_at_least(LIMIT / 2);
+        let locks = self.lock_shards(me()?, wanted.shards, &allowance)?;
+        let found = self.scan(wanted, &allowance);
         drop(locks);
         found
     }

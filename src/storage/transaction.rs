@@ -22,6 +22,7 @@ use super::{
     record::{Life, Record, Shape, checksum_of},
     shard::{CONDEMNED, HEADER_PART, Intent, Locked, PART, TXN, TXN_SHARDS},
     slot::{EMPTY, GRAVE, Slot},
+    write::unless_locked,
 };
 use crate::{
     broken::{self, Defect},
@@ -89,13 +90,7 @@ impl Storage {
         }
         locks.iter().for_each(Locked::begin_change);
         self.memory.swap(home.base + TXN, tag.word(COMMITTED), SeqCst);
-        for lock in locks.iter().rev() {
-            lock.apply(Duty::Own)?;
-        }
-        finish(home, locks)?;
-        for (lock, mine) in shares(locks, changes) {
-            lock.tidy_up(mine.iter().filter(|change| change.is_removal()).count())?;
-        }
+        unless_locked(clear_up(home, locks, changes))?;
         Ok(revisions)
     }
 }
@@ -115,6 +110,18 @@ fn shares<'l, 'c, 'a>(
         rest = later;
         (lock, mine)
     })
+}
+
+/// What follows the commit. Where it ends early, whoever recovers goes on.
+fn clear_up(home: &Locked<'_>, locks: &[Locked<'_>], changes: &[Change<'_>]) -> Result<()> {
+    for lock in locks.iter().rev() {
+        lock.apply(Duty::Own)?;
+    }
+    finish(home, locks)?;
+    for (lock, mine) in shares(locks, changes) {
+        lock.tidy_up(mine.iter().filter(|change| change.is_removal()).count())?;
+    }
+    Ok(())
 }
 
 impl Change<'_> {

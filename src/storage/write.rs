@@ -32,6 +32,15 @@ pub(super) fn is_turn_to_bury(sequence: u64) -> bool {
 /// "Not known yet": no slot ever looks so.
 const UNKNOWN: Slot = Slot(u64::MAX);
 
+/// Once a change is made, it is no failure that somebody stands still with a lock that is needed to clear up after it:
+/// whoever comes next does that first.
+pub(super) fn unless_locked(cleared_up: Result<()>) -> Result<()> {
+    match cleared_up {
+        Err(error) if error.kind() == ErrorKind::Locked => Ok(()),
+        cleared_up => cleared_up,
+    }
+}
+
 impl Shard<'_> {
     /// Wakes who waits for a key, for a prefix of it, or for anything.
     #[inline]
@@ -198,7 +207,7 @@ impl Locked<'_> {
         if at == self.root_at(space) {
             self.settle_index(space, Root(old))?;
             self.idle();
-            return self.give_back();
+            return unless_locked(self.give_back());
         }
         self.settle_slot(space, Slot(old), Slot(self.load(INTENT_NEW)), self.load(INTENT_WAIT), duty)
     }
@@ -213,7 +222,7 @@ impl Locked<'_> {
             self.settle_blocks(old, new, duty == Duty::Inherited)?;
         }
         self.idle();
-        self.give_back()
+        unless_locked(self.give_back())
     }
 
     /// Counts what a changed slot means.
@@ -235,9 +244,11 @@ impl Locked<'_> {
     /// touches again goes too: also the claims of the dead in a store in which only values are written.
     #[inline(always)]
     pub(crate) fn bury(&self) -> Result<()> {
+        // What could not be given back after a change is so before the next one, or there is none.
+        self.give_back()?;
+        let changes = if is_turn_to_bury(self.load(SEQUENCE)) { TURN } else { 1 };
         for space in [Space::Values, Space::Coordination] {
             if self.load(Shard::field(MORTALS, space)) != 0 {
-                let changes = if is_turn_to_bury(self.load(SEQUENCE)) { TURN } else { 1 };
                 self.bury_some(space, 2 * changes)?;
             }
         }
@@ -268,6 +279,7 @@ impl Locked<'_> {
             if slot.is_record() && slot.is_mortal() {
                 let current = self.current(slot)?;
                 if current.state != State::Live {
+                    self.give_back()?;
                     let wait = self.wait_of(&current.record, current.shape);
                     self.tick()?;
                     self.remove_slot(space, root.slot_at(cursor), slot, wait)?;

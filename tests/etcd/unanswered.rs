@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use shmsync::{ErrorKind, Sync};
+use shmsync::{ErrorKind, Lifetime, Sync};
 
 use crate::{
     common::LONG,
@@ -73,6 +73,85 @@ fn a_place_in_the_queue_that_was_left_unheard_is_nobodys() {
     way.set(Way::Open);
     drop(other.lock("k").unwrap().acquire_timeout(LONG).unwrap());
     assert!(other.locks("").unwrap().iter().all(|lock| lock.waiters.is_empty()));
+}
+
+#[test]
+fn exclusive_access_of_which_nobody_heard_keeps_nobody_out() {
+    let Some(server) = Server::start() else { return };
+    let (way, one, other) = pair(&server);
+    for fault in [Way::Swallow, Way::Deaf, Way::Cut] {
+        // Its end is not heard of.
+        let mine = answered(|| one.exclusive());
+        way.set(fault);
+        drop(mine);
+        way.set(Way::Open);
+        drop(other.exclusive_timeout(LONG).unwrap());
+        // Nor is its beginning.
+        way.set(fault);
+        is_unanswered(one.exclusive_timeout(LONG));
+        way.set(Way::Open);
+        drop(other.exclusive_timeout(LONG).unwrap());
+    }
+}
+
+#[test]
+fn a_value_with_a_time_limit_that_had_to_wait_has_all_of_it() {
+    let Some(server) = Server::start() else { return };
+    let open = || answered(|| Sync::open(server.name("x?session=3600s")));
+    let (one, other) = (open(), open());
+    let guard = one.lock("k").unwrap().acquire().unwrap();
+    let mine = other.exclusive().unwrap();
+    let limit = Duration::from_secs(1);
+    std::thread::scope(|scope| {
+        let set = scope.spawn(|| one.set_with("short", &1, Lifetime::Ttl(limit)).map(|_| one.get::<i32>("short")));
+        // Longer than the lease of such a value lasts.
+        std::thread::sleep(Duration::from_secs(6));
+        drop(mine);
+        assert_eq!(set.join().unwrap().unwrap().unwrap(), Some(1));
+    });
+    assert!(guard.is_held().unwrap(), "the session is over");
+    crate::common::until("it has ended", || other.get::<i32>("short").unwrap().is_none());
+}
+
+#[test]
+fn what_is_left_of_a_time_limit_is_told_to_who_reads_it_for_the_first_time() {
+    let Some(server) = Server::start() else { return };
+    let open = || answered(|| Sync::open(server.name("x")));
+    let (one, limit) = (open(), Duration::from_secs(60));
+    one.set_with("limited", &1, Lifetime::Ttl(limit)).unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    let copied = open().read_all_encoded("").unwrap();
+    assert!(matches!(copied[0].lifetime, Lifetime::Ttl(left) if left < limit - Duration::from_secs(1)), "{copied:?}");
+}
+
+/// Somebody takes what was made, and removes it, before its maker hears that it was made: it is not made again.
+#[test]
+fn what_was_done_unheard_and_used_up_is_not_done_again() {
+    let Some(server) = Server::start() else { return };
+    let way = Proxy::to(server.port);
+    let open = |port| answered(|| Sync::open(format!("etcd://127.0.0.1:{port}/x?timeout=100s&connect=100s")));
+    let (one, other) = (open(way.port), open(server.port));
+    type Act<'a> = (&'a str, i64, &'a (dyn Fn() -> shmsync::Result<bool> + core::marker::Sync));
+    let acts: [Act; 2] = [
+        ("count", 5, &|| Ok(one.integer("count").increment(5)? == 5)),
+        ("new", 7, &|| Ok(one.compare_and_set("new", None, &7)?.is_ok())),
+    ];
+    for (key, seen, act) in acts {
+        assert!(one.get::<i64>("nothing").unwrap().is_none());
+        let looks = u64::from(key == "count");
+        let asked = way.requests();
+        way.set(if looks > 0 { Way::Slow } else { Way::Deaf });
+        std::thread::scope(|scope| {
+            let caller = scope.spawn(act);
+            crate::common::until("it asks", || way.requests() > asked + looks);
+            way.set(Way::Deaf);
+            crate::common::until("it is done", || other.get::<i64>(key).unwrap() == Some(seen));
+            assert!(other.remove(key).unwrap());
+            way.set(Way::Open);
+            assert!(caller.join().unwrap().unwrap(), "{key}");
+        });
+        assert_eq!(other.get::<i64>(key).unwrap(), None, "{key} was done twice");
+    }
 }
 
 #[test]

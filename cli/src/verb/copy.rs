@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ffi::OsString};
 
 use clap::Args;
 use serde_json::json;
-use shmsync::{EncodedEntry, ErrorKind, Lifetime, LockState, Sync};
+use shmsync::{EncodedEntry, ErrorKind, Lifetime, LockState, Sync, driver::without_password};
 
 use crate::{
     context::Context,
@@ -53,8 +53,9 @@ impl Copy {
         if context.globals.store.is_some() {
             return Err(Failure::Message("the stores to copy are FROM and TO: leave out --store".into()));
         }
+        let [shown_from, shown_to] = [&self.from, &self.to].map(|name| without_password(&name.to_string_lossy()));
         if self.from == self.to {
-            let message = format!("FROM and TO are both {:?}: nothing to copy; name two stores", self.from);
+            let message = format!("FROM and TO are both {shown_from:?}: nothing to copy; name two stores");
             return Err(Failure::Message(message));
         }
         let from = context.open_source(&self.from)?;
@@ -63,9 +64,9 @@ impl Copy {
         let to = context.open_target(&self.to)?;
         let copied = self.replace(&to, &entries)?;
         if !left.is_empty() {
-            complain(&format!("not copied, because they are of those who use {:?}: {}", self.from, left.join(", ")));
+            complain(&format!("not copied, because they are of those who use {shown_from:?}: {}", left.join(", ")));
         }
-        context.say(|| format!("copied {} entries from {:?} to {:?}", copied.entries, self.from, self.to));
+        context.say(|| format!("copied {} entries from {shown_from:?} to {shown_to:?}", copied.entries));
         if context.json() {
             let (removed, at_once) = (copied.removed, copied.removed.is_none());
             let answer = json!({ "copied": copied.entries, "removed": removed, "at_once": at_once, "left": left });

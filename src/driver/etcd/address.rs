@@ -49,6 +49,10 @@ impl Address {
             (None, Some(rest)) => (false, rest),
             (None, None) => return Err(invalid("it does not begin with etcd:// or etcds://")),
         };
+        // Whatever comes before an @ may be a password; it is not even echoed.
+        if rest.find(['/', '?']).is_some_and(|end| rest[end..].contains('@')) {
+            return Err(invalid("an @ behind the hosts is written %40, and in a password / is %2F and ? is %3F"));
+        }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (hosts, prefix) = rest.split_once('/').ok_or_else(|| invalid("after the hosts comes /PREFIX"))?;
         let (user, hosts) = match hosts.rsplit_once('@') {
@@ -209,6 +213,14 @@ mod tests {
         assert!(!address.shown().contains("secret") && !format!("{address:?}").contains("secret"));
         for bad in
             ["etcd://user:secret@h", "etcd://user:secret@h/", "etcd://user:secret@h/x?secre", "etcd://:secret@/x"]
+                .iter()
+                .chain(&[
+                    "etcd://user:secret/more@h/x",
+                    "etcd://user:12/secret@h/x",
+                    "etcd://user:secret?more@h/x",
+                    "etcd://u:12/a?secret@h/x",
+                    "etcd://u:p@x/secret@h/x",
+                ])
         {
             let error = Address::parse(bad).unwrap_err();
             assert!(error.kind() == ErrorKind::Invalid && !error.to_string().contains("secret"), "{error}");

@@ -1,5 +1,10 @@
 //! All of it or nothing: one transaction of the cluster.
 
+use std::{
+    cell::{Cell, RefCell},
+    time::{Duration, Instant},
+};
+
 use etcd_client::{KeyValue, TxnOpResponse};
 
 use super::{
@@ -10,6 +15,7 @@ use super::{
     record::{LONGEST_HEAD, Mark, Stay},
     request::{Guarded, MOST_BYTES, Reply, first},
     settle::{Settled, Tries},
+    trouble::Trouble,
 };
 use crate::{
     driver::{Access, Commit, Committed, Expected, Lifetime, Op, Revision, Space},
@@ -20,6 +26,15 @@ use crate::{
 pub(super) const MAX_VALUE: usize = 1_500_000;
 /// etcd takes no longer leases.
 const LONGEST_LEASE: u64 = 9_000_000_000;
+/// How much longer than its value a lease lasts at least.
+const SPARE: Duration = Duration::from_secs(1);
+
+/// What a commit changes, with leases of some moment.
+struct Changes<'a> {
+    all: Vec<Change<'a>>,
+    /// When its leases for time limits were asked for.
+    leased: Cell<Instant>,
+}
 
 impl Etcd {
     pub(super) fn commit_all(&self, access: &Access, commit: &Commit<'_>) -> Result<Committed> {
@@ -28,9 +43,10 @@ impl Etcd {
         let link = self.link()?;
         let expect: Vec<(Vec<u8>, Expected)> =
             commit.expect.iter().map(|(space, key, expected)| (self.keys.entry(*space, key), *expected)).collect();
-        let mut changes = Vec::with_capacity(commit.ops.len());
+        let mut changes = Changes { all: Vec::with_capacity(commit.ops.len()), leased: Cell::new(Instant::now()) };
         for (space, key, op) in &commit.ops {
-            changes.push(Change { key: self.keys.entry(*space, key), op: *op, lease: self.lease_for(link, op)? });
+            let lease = Cell::new(self.lease_for(link, op)?);
+            changes.all.push(Change { key: self.keys.entry(*space, key), op: *op, lease });
         }
         let of_values = |space: &Space| *space == Space::Values;
         let gated = commit.ops.iter().map(|op| &op.0).chain(commit.expect.iter().map(|key| &key.0)).any(of_values);
@@ -40,18 +56,22 @@ impl Etcd {
         let committed = loop {
             match self.commit_once(who, commit, &expect, &changes, mark) {
                 // What is in the way may be the request before, which has arrived after all.
-                Ok(Err(conflict)) if is_again => match self.settle(link, &expect, &changes, mark, since) {
-                    Ok(Settled::Done(revision)) => break Ok(Ok(self.settled(link, &changes, revision))),
+                Ok(Err(conflict)) if is_again => match self.settle(link, &expect, &changes.all, mark, since) {
+                    Ok(Settled::Done(revision)) => break Ok(Ok(self.settled(link, &changes.all, revision))),
+                    Ok(Settled::NotDone) => break Ok(Err(conflict)),
                     // What was to be removed a moment ago is gone.
-                    _ if conflict.current.is_none() && changes.iter().all(|change| change.op == Op::Delete) => {
-                        break Ok(Ok(vec![Revision::new(1); changes.len()]));
+                    _ if conflict.current.is_none() && changes.all.iter().all(|change| change.op == Op::Delete) => {
+                        break Ok(Ok(vec![Revision::new(1); changes.all.len()]));
                     }
-                    _ => break Ok(Err(conflict)),
+                    settled => {
+                        let why = "what was asked for before may have been done, and was changed since".to_owned();
+                        break Err(settled.err().unwrap_or_else(|| Trouble::Unsure(why).told(&self.address)));
+                    }
                 },
                 Err(error) if error.kind() == ErrorKind::Unreachable => {
                     // Whether it was done is found out, where that can be.
-                    match self.settle(link, &expect, &changes, mark, since) {
-                        Ok(Settled::Done(revision)) => break Ok(Ok(self.settled(link, &changes, revision))),
+                    match self.settle(link, &expect, &changes.all, mark, since) {
+                        Ok(Settled::Done(revision)) => break Ok(Ok(self.settled(link, &changes.all, revision))),
                         Ok(Settled::NotDone) if tries.has_another() => is_again = true,
                         _ => break Err(error),
                     }
@@ -59,11 +79,26 @@ impl Etcd {
                 committed => break committed,
             }
         };
-        if !matches!(committed, Ok(Ok(_))) {
-            let unused = changes.iter().filter(|change| is_timed(&change.op)).map(|change| change.lease);
-            link.revoke_aside(unused.filter(|lease| *lease != 0).collect());
+        // What nobody knows of may have been done, or may yet be: its leases end by themselves.
+        let is_refused = committed.as_ref().map_or_else(|error| error.kind() != ErrorKind::Unreachable, Result::is_err);
+        if is_refused && !is_again {
+            let timed = changes.all.iter().filter(|change| is_timed(&change.op));
+            link.revoke_aside(timed.map(|change| change.lease.get()).filter(|lease| *lease != 0).collect());
         }
         committed
+    }
+
+    /// A time limit begins when its value is written: who had to wait for that has new leases. What the ones before may
+    /// hang on is not looked for; they end by themselves.
+    fn renew_leases(&self, link: &Link, changes: &Changes<'_>) -> Result<()> {
+        if changes.leased.get().elapsed() < SPARE {
+            return Ok(());
+        }
+        changes.leased.set(Instant::now());
+        for change in changes.all.iter().filter(|change| is_timed(&change.op)) {
+            change.lease.set(self.lease_for(link, &change.op)?);
+        }
+        Ok(())
     }
 
     fn commit_once(
@@ -71,25 +106,23 @@ impl Etcd {
         who: Guarded<'_>,
         commit: &Commit<'_>,
         expect: &[(Vec<u8>, Expected)],
-        changes: &[Change<'_>],
+        changes: &Changes<'_>,
         mark: Mark,
     ) -> Result<Committed> {
         let link = self.link()?;
-        let mut plan = Plan::new(&link.lives, expect, changes, mark);
-        let mut asked = Some(std::mem::take(&mut plan.asked));
-        let plan = std::cell::RefCell::new(plan);
+        let asked_for = RefCell::new(None);
         let build = || {
-            Ok(asked.take().unwrap_or_else(|| {
-                let mut next = Plan::new(&link.lives, expect, changes, mark);
-                let asked = std::mem::take(&mut next.asked);
-                plan.replace(next);
-                asked
-            }))
+            self.renew_leases(link, changes)?;
+            let mut plan = Plan::new(&link.lives, expect, &changes.all, mark);
+            let asked = std::mem::take(&mut plan.asked);
+            asked_for.replace(Some(plan));
+            Ok(asked)
         };
         self.guarded(who, build, |reply| {
-            let plan = plan.borrow();
+            let plan = asked_for.borrow();
+            let Some(plan) = &*plan else { return Ok(None) };
             if reply.is_done {
-                return Ok(Some(Ok(concluded(link, changes, &plan.done, &reply))));
+                return Ok(Some(Ok(concluded(link, &changes.all, &plan.done, &reply))));
             }
             let current = self.current(link, &plan.read, &reply.answers)?;
             let find = |space, key: &str| {
@@ -138,7 +171,7 @@ impl Etcd {
         match op {
             Op::Put { lifetime: Lifetime::Process, .. } => Ok(self.session()?.lease),
             Op::Put { lifetime: Lifetime::Ttl(time), .. } if time.as_secs() < LONGEST_LEASE - 2 => {
-                // A second more, so that the cluster is never the first to end it.
+                // More than `SPARE` longer, so that the cluster is never the first to end it.
                 link.grant(time.as_secs() as i64 + 2)
             }
             _ => Ok(0),

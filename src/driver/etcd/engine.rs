@@ -56,11 +56,11 @@ impl Engine {
 
     /// Does it, and waits for that.
     pub(super) fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T> {
-        self.shared.asked.fetch_add(1, SeqCst);
         if !Handle::try_current().is_err_and(|error| error.is_missing_context()) {
             // The caller runs something else already, or its thread is about to end.
             return self.run_elsewhere(work);
         }
+        self.shared.asked.fetch_add(1, SeqCst);
         if self.shared.is_aside.swap(false, SeqCst) {
             self.shared.way.notify_one();
         }

@@ -22,6 +22,8 @@ use crate::{
 
 /// How long a process that leaves waits for the end of its session.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// So many leases are asked for at the same time.
+const AT_ONCE: usize = 64;
 
 /// The connection of one process. A forked child makes its own and leaves that of its parent alone: the thread behind it
 /// is not in the child.
@@ -119,13 +121,38 @@ impl Link {
         });
     }
 
-    /// What the cluster says is left of a lease, and how long it was to last; none where there is none.
-    pub(super) fn time_to_live(&self, lease: i64) -> Result<Option<(Duration, Duration)>> {
-        let answer =
-            self.ask(true, move |client| async move { client.lease_client().time_to_live(lease, None).await })?;
-        let answer = answer.map_err(|trouble| trouble.told(self.address()))?;
-        let seconds = |number: i64| u64::try_from(number).ok().map(Duration::from_secs);
-        Ok(seconds(answer.ttl()).zip(seconds(answer.granted_ttl())))
+    /// Does it some time, whether or not anybody waits for that.
+    pub(super) fn aside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.engine.spawn(work);
+    }
+
+    /// What the cluster says is left of each lease, and how long it was to last; none where there is none.
+    pub(super) fn times_to_live(&self, leases: &[i64]) -> Result<Vec<Option<(Duration, Duration)>>> {
+        let mut times = Vec::with_capacity(leases.len());
+        for leases in leases.chunks(AT_ONCE) {
+            let (cluster, leases) = (Arc::clone(&self.cluster), leases.to_vec());
+            let answers = self.run(async move {
+                let ask = |lease| {
+                    let cluster = Arc::clone(&cluster);
+                    let call =
+                        move |client: Client| async move { client.lease_client().time_to_live(lease, None).await };
+                    tokio::spawn(async move { cluster.ask(cluster.address.call, true, call).await })
+                };
+                let asked: Vec<_> = leases.into_iter().map(ask).collect();
+                let mut answers = Vec::with_capacity(asked.len());
+                for answer in asked {
+                    answers.push(answer.await);
+                }
+                answers
+            })?;
+            for answer in answers {
+                let answer = answer.map_err(|error| Trouble::Unsent(error.to_string())).and_then(|answer| answer);
+                let answer = answer.map_err(|trouble| trouble.told(self.address()))?;
+                let seconds = |number: i64| u64::try_from(number).ok().map(Duration::from_secs);
+                times.push(seconds(answer.ttl()).zip(seconds(answer.granted_ttl())));
+            }
+        }
+        Ok(times)
     }
 
     /// The session of this process: the one there is, or a new one, whose participant is written to `key(lease)`.
@@ -149,7 +176,7 @@ impl Link {
             self.revoke_aside(vec![session.lease]);
         }
         let (asked, time) = (uptime_ns(), self.address().session);
-        let lease = self.grant(i64::try_from(time.as_secs()).unwrap_or(i64::MAX).max(2))?;
+        let lease = self.grant(whole_seconds(time))?;
         let put = TxnOp::put(key(lease), value(lease), Some(PutOptions::new().with_lease(lease)));
         match self.transact(Txn::new().when([store.clone()]).and_then([put]), false)? {
             Ok(entered) if entered.succeeded() => {}
@@ -197,6 +224,23 @@ impl Link {
     }
 }
 
+/// Rounded up: the cluster must not be the first to end a session.
+fn whole_seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos().div_ceil(1_000_000_000)).unwrap_or(i64::MAX).max(2)
+}
+
 async fn revoke(client: Client, lease: i64) -> Result<(), etcd_client::Error> {
     client.lease_client().revoke(lease).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_counts_here_no_longer_than_on_the_cluster() {
+        for (millis, seconds) in [(2_000, 2), (2_001, 3), (2_900, 3), (500, 2), (10_000, 10)] {
+            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds);
+        }
+    }
 }

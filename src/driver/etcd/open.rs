@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use etcd_client::{Compare, CompareOp, KeyValue};
+use etcd_client::{Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp};
 
 use super::{
     address::Address,
@@ -29,7 +29,7 @@ pub(crate) struct Etcd {
     pub(super) keys: Keys,
     label: String,
     /// When the store was made: another one of that name has another mark.
-    birth: i64,
+    pub(super) birth: i64,
     cluster_id: u64,
     /// One for each generation of forks. Set once each, so that no lock can be left behind by a thread of the parent.
     links: [OnceLock<Arc<Link>>; GENERATIONS],
@@ -111,6 +111,19 @@ impl Etcd {
 
     pub(super) fn gone(&self) -> Error {
         gone(&self.address)
+    }
+
+    /// Writes once more that this process is there; when that was.
+    pub(super) fn sign_of_life(&self, link: &Link) -> Result<i64> {
+        let lease = self.session()?.lease;
+        let me = participant::encode(lease, &self.label);
+        let put = TxnOp::put(self.keys.participant(lease), me, Some(PutOptions::new().with_lease(lease)));
+        let written = link.transact(Txn::new().when([self.is_same()]).and_then([put]), true)?;
+        let written = written.map_err(|trouble| self.explain(link, trouble))?;
+        match written.header() {
+            Some(header) if written.succeeded() => Ok(header.revision()),
+            _ => Err(self.gone()),
+        }
     }
 
     /// The session of this process, made at its first use.

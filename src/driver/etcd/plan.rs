@@ -1,6 +1,6 @@
 //! What a commit asks of the cluster, by what is known of the keys it is about.
 
-use std::collections::HashSet;
+use std::{cell::Cell, collections::HashSet};
 
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, KeyValue, PutOptions, TxnOp, TxnOpResponse};
 
@@ -16,7 +16,7 @@ pub(super) struct Change<'a> {
     pub(super) key: Vec<u8>,
     pub(super) op: Op<'a>,
     /// The lease of a put that does not keep what is there; 0 = none.
-    pub(super) lease: i64,
+    pub(super) lease: Cell<i64>,
 }
 
 /// What was asked for an operation, to understand the answer.
@@ -81,7 +81,7 @@ impl Plan {
                 (TxnOp::delete(key, Some(options)), Done::Removed { dead })
             }
             Op::Put { value, lifetime } => {
-                let (lease, stay) = self.life(lives, &key, lifetime, change.lease);
+                let (lease, stay) = self.life(lives, &key, lifetime, change.lease.get());
                 let put = TxnOp::put(key, stay.encode(mark, value), Some(PutOptions::new().with_lease(lease)));
                 (put, Done::Put { lease, stay })
             }

@@ -1,5 +1,10 @@
 //! Reading: one key, or many, as of one moment.
 
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
 use etcd_client::{GetOptions, GetResponse, KeyValue, TxnOp, TxnOpResponse};
 
 use super::{
@@ -65,16 +70,26 @@ impl Etcd {
             return Ok(None);
         };
         let Some(mut standing) = self.standing(link, &entry)? else { return Ok(None) };
-        if let Some(time) = link.lives.unasked(entry.lease())
-            && let Some((left, whole)) = link.time_to_live(entry.lease())?
-        {
-            // Whole seconds, rounded down; and the lease was to last longer than the entry.
-            let longer = whole.saturating_sub(time);
-            let left = (left + std::time::Duration::from_secs(1)).saturating_sub(longer);
-            link.lives.ends_by(entry.lease(), std::time::Instant::now() + left);
+        if link.lives.unasked(entry.lease()).is_some() {
+            self.ask_ends(link, std::slice::from_ref(&entry))?;
             standing = link.lives.see(&entry, None).unwrap_or(standing);
         }
         Ok(written(&entry).map(|revision| Head { revision, remaining: standing.remaining, state: standing.state }))
+    }
+
+    /// Asks the cluster how much of their time limits is left to entries that were only seen so far.
+    fn ask_ends(&self, link: &Link, entries: &[KeyValue]) -> Result<()> {
+        let unasked = |entry: &KeyValue| link.lives.unasked(entry.lease()).map(|time| (entry.lease(), time));
+        let unasked: HashMap<i64, Duration> = entries.iter().filter_map(unasked).collect();
+        let leases: Vec<i64> = unasked.keys().copied().collect();
+        for (lease, answer) in leases.iter().zip(link.times_to_live(&leases)?) {
+            let Some((left, whole)) = answer else { continue };
+            // Whole seconds, rounded down; and the lease was to last longer than the entry.
+            let longer = whole.saturating_sub(unasked[lease]);
+            let left = (left + Duration::from_secs(1)).saturating_sub(longer);
+            link.lives.ends_by(*lease, Instant::now() + left);
+        }
+        Ok(())
     }
 
     pub(super) fn read_range(&self, access: &Access, range: Range<'_>) -> Result<Vec<Entry>> {
@@ -140,6 +155,13 @@ impl Etcd {
 
     fn enter(&self, range: Range<'_>, page: &GetResponse, into: &mut Vec<Entry>) -> Result<()> {
         let link = self.link()?;
+        // Who reads values wants to know how long they stay.
+        if range.values {
+            for found in page.kvs() {
+                link.lives.see(found, Some(self.decode(found)?.0));
+            }
+            self.ask_ends(link, page.kvs())?;
+        }
         for found in page.kvs() {
             let entry = match range.values {
                 true => self.entry(range.space, found)?,
@@ -227,6 +249,6 @@ impl Etcd {
 /// What was seen of some keys.
 pub(super) struct Looked {
     pub(super) alive: Vec<Option<Revision>>,
-    pub(super) next_end: Option<std::time::Instant>,
+    pub(super) next_end: Option<Instant>,
     pub(super) moment: i64,
 }

@@ -54,7 +54,9 @@ impl Etcd {
                 empty => empty.insert(self.wanted(link, space, entries)?),
             };
             if self.try_replace(who, (&from, &to), &found, wanted)? {
-                found.keys.iter().for_each(|key| link.revoke_aside(link.lives.forget(key).into_iter().collect()));
+                let mut unused: Vec<i64> = found.keys.iter().filter_map(|key| link.lives.forget(key)).collect();
+                unused.retain(|lease| wanted.values().all(|(_, kept, _)| kept != lease));
+                link.revoke_aside(unused);
                 wanted.iter().for_each(|(key, (_, lease, stay))| link.lives.wrote(key, *lease, *stay));
                 return Ok(());
             }

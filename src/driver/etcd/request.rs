@@ -62,8 +62,8 @@ impl Etcd {
                     continue;
                 }
                 Err(None) => return Err(super::gate::forced_out()),
-                Err(Some(gate)) => {
-                    self.wait_at_gate(link, who, &gate, begun)?;
+                Err(Some((gate, moment))) => {
+                    self.wait_at_gate(link, who, (&gate, moment), begun)?;
                     continue;
                 }
             };
@@ -73,14 +73,15 @@ impl Etcd {
         }
     }
 
-    /// One transaction. Where the gate is in the way, its entry; nothing where the caller's token is an old one.
+    /// One transaction. Where the gate is in the way, its entry, and when that was; nothing where the caller's token is an
+    /// old one.
     fn attempt(
         &self,
         link: &Link,
         who: Guarded<'_>,
         token: Option<GateToken>,
         asked: Asked,
-    ) -> Result<Result<Reply, Option<KeyValue>>> {
+    ) -> Result<Result<Reply, Option<(KeyValue, i64)>>> {
         let keys_only = |key| TxnOp::get(key, Some(GetOptions::new().with_keys_only()));
         let mut compares = vec![self.is_same()];
         let mut otherwise = vec![keys_only(self.keys.marker())];
@@ -119,7 +120,7 @@ impl Etcd {
         match (token, gate) {
             (Some(_), _) if token == current => Ok(Ok(Reply { is_done: false, revision, answers })),
             (Some(_), _) => Ok(Err(None)),
-            (None, Some(gate)) => Ok(Err(Some(gate))),
+            (None, Some(gate)) => Ok(Err(Some((gate, revision)))),
             (None, None) => Ok(Ok(Reply { is_done: false, revision, answers })),
         }
     }
@@ -132,13 +133,23 @@ impl Etcd {
         }
     }
 
-    /// The error of somebody who asked; a session that the cluster does not know is over.
+    /// The error of somebody who asked; a session that the cluster does not know is over. It may have been another lease
+    /// that has come to its end, that of a time limit.
     pub(super) fn explain(&self, link: &Link, trouble: Trouble) -> Error {
-        if matches!(trouble, Trouble::NoLease)
-            && let Some(session) = link.current_session()
-        {
-            session.end();
-            link.notice_loss();
+        if !matches!(trouble, Trouble::NoLease) {
+            return trouble.told(&self.address);
+        }
+        if let Some(session) = link.current_session() {
+            match link.times_to_live(&[session.lease]).as_deref() {
+                Ok([None]) => {
+                    session.end();
+                    link.notice_loss();
+                }
+                _ => {
+                    let why = "the time limit of a value was over before it arrived".to_owned();
+                    return Trouble::Refused(ErrorKind::Unreachable, why).told(&self.address);
+                }
+            }
         }
         trouble.told(&self.address)
     }

@@ -116,8 +116,7 @@ impl Etcd {
             (Some(seen), Some(now)) if seen == now => Ok(Fate::NotDone { may_be: true }),
             // Had it been done, it would be the first change of what it expected.
             (Some(seen @ 1..), _) => self.search(link, key, seen + 1, 0, lost.mark),
-            // Whatever came and went since is somebody else's doing: it is as if it had not been done.
-            (Some(_), None) => Ok(Fate::NotDone { may_be: true }),
+            (Some(_), None) => self.came_and_went(link, key, lost),
             (_, Some(now)) if now > lost.since => self.search(link, key, lost.since + 1, now, lost.mark),
             (None, None) => Ok(Fate::Unknown),
             // Nothing has happened to the key.
@@ -125,9 +124,25 @@ impl Etcd {
         }
     }
 
+    /// A key is as absent as it was. Somebody may have had what was put there, and removed it. No event tells of what did
+    /// not happen, so one is made, and all that happened to the store before that is looked through.
+    fn came_and_went(&self, link: &Link, key: &[u8], lost: Lost) -> Result<Fate> {
+        let last = self.sign_of_life(link)?;
+        let (from, to) = self.keys.everything();
+        match self.search_in(link, (from, Some(to)), (key, lost.mark), lost.since + 1, last)? {
+            Fate::NotDone { .. } => Ok(Fate::NotDone { may_be: true }),
+            fate => Ok(fate),
+        }
+    }
+
     /// Looks through what happened to a key from a revision on, up to the first change at `to` or later; there is one.
     fn search(&self, link: &Link, key: &[u8], from: i64, to: i64, mark: Mark) -> Result<Fate> {
-        let search = Search { cluster: Arc::clone(&link.cluster), key: key.to_vec(), from, to, mark };
+        self.search_in(link, (key.to_vec(), None), (key, mark), from, to)
+    }
+
+    /// The same in all that happened to a span of keys.
+    fn search_in(&self, link: &Link, span: Span, (key, mark): (&[u8], Mark), from: i64, to: i64) -> Result<Fate> {
+        let search = Search { cluster: Arc::clone(&link.cluster), span, key: key.to_vec(), from, to, mark };
         link.run(async move {
             let limit = search.cluster.address.call;
             tokio::time::timeout(limit, search.whole()).await.unwrap_or(Fate::Unknown)
@@ -154,8 +169,12 @@ impl Etcd {
     }
 }
 
+/// A key, or all from there to somewhere.
+type Span = (Vec<u8>, Option<Vec<u8>>);
+
 struct Search {
     cluster: Arc<Cluster>,
+    span: Span,
     key: Vec<u8>,
     from: i64,
     to: i64,
@@ -174,8 +193,7 @@ impl Search {
 
     /// As one member tells it; nothing when that went away.
     async fn through_one(&self) -> Option<Fate> {
-        let span = (self.key.clone(), None);
-        let Some(mut stream) = open_watch(&self.cluster, &[span], self.from).await else {
+        let Some(mut stream) = open_watch(&self.cluster, std::slice::from_ref(&self.span), self.from).await else {
             return Some(Fate::Unknown);
         };
         while let Ok(Some(message)) = stream.message().await {
@@ -185,7 +203,7 @@ impl Search {
             }
             let told = message.events().iter().filter_map(|event| event.kv().map(|entry| (event.event_type(), entry)));
             for (kind, entry) in told {
-                if kind == EventType::Put && self.mark.is_of(entry.value()) {
+                if kind == EventType::Put && entry.key() == self.key && self.mark.is_of(entry.value()) {
                     return Some(Fate::Done(Box::new(entry.clone())));
                 }
                 if entry.mod_revision() >= self.to {

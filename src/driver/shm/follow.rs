@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Shm, attachment::Attachment, wait::Sleep};
+use super::{
+    Shm,
+    attachment::Attachment,
+    wait::{SHORT, Sleep},
+};
 use crate::{
     driver::{
         Access, Driver, Patience, PrefixEvent, PrefixWatch, Remaining, Space, ended_by, ledger::Ledger, through_gate,
@@ -21,8 +25,11 @@ pub(super) struct Follow {
     access: Access,
     space: Space,
     prefix: String,
-    place: u64,
+    /// `None` in a child for which there was none: it looks at everything after each change.
+    place: Option<u64>,
     owner: u64,
+    /// Of the region, before it was looked at last.
+    version: u64,
     /// What was seen, shard by shard.
     ledgers: Vec<Ledger>,
     /// Shards to look at.
@@ -42,9 +49,13 @@ impl Follow {
         }
         let shm = Shm(Arc::clone(attachment));
         let owner = shm.owner()?.0;
-        let Some(place) = register(attachment, owner, space, prefix) else { return Ok(None) };
+        let place = register(attachment, owner, space, prefix);
+        if place.is_none() {
+            return Ok(None);
+        }
         let ledgers = attachment.storage.shards().map(|_| Ledger::default()).collect();
-        Ok(Some(Self { shm, access, space, prefix: prefix.to_owned(), place, owner, ledgers, dirty: u64::MAX }))
+        let (prefix, version) = (prefix.to_owned(), 0);
+        Ok(Some(Self { shm, access, space, prefix, place, owner, version, ledgers, dirty: u64::MAX }))
     }
 
     fn attachment(&self) -> &Attachment {
@@ -55,7 +66,9 @@ impl Follow {
     fn look(&mut self, access: &Access) -> Result<()> {
         let attachment = Arc::clone(&self.shm.0);
         let (storage, allowance) = (&attachment.storage, Allowance::full());
-        self.dirty |= storage.watches().take_dirty(self.place);
+        self.version = storage.version();
+        storage.acquire_all();
+        self.dirty |= self.place.map_or(u64::MAX, |place| storage.watches().take_dirty(place));
         for shard in storage.shards().filter(|shard| self.dirty >> shard.index & 1 == 1) {
             let wanted =
                 Wanted { space: self.space, prefix: self.prefix.as_bytes(), values: true, shards: 1 << shard.index };
@@ -71,14 +84,19 @@ impl Follow {
     fn sleep(&mut self, patience: Patience<'_>) -> Result<bool> {
         let attachment = Arc::clone(&self.shm.0);
         attachment.check_gone()?;
-        self.keep_place()?;
-        let watches = attachment.storage.watches();
         let mut sleep = Sleep::new(&attachment, patience);
         if let Some(expiry) = self.ledgers.iter().filter_map(Ledger::next_expiry).min() {
             sleep.at_most(expiry.saturating_duration_since(Instant::now()) + Duration::from_micros(50));
         }
-        sleep.on(watches.wait_word(self.place));
-        if !sleep.unless(|| Ok(self.dirty != 0 || watches.is_dirty(self.place)))? {
+        match self.place {
+            Some(place) => sleep.on(attachment.storage.watches().wait_word(place)),
+            None => sleep.on(attachment.storage.any_wait_word()),
+        }
+        // Who ends a change does not look for waiters of any change again.
+        if self.place.is_none() && attachment.storage.is_changing() {
+            sleep.at_most(SHORT);
+        }
+        if !sleep.unless(|| Ok(self.has_news()))? {
             return Ok(false);
         }
         attachment.check_name_now()?;
@@ -86,13 +104,26 @@ impl Follow {
         Ok(true)
     }
 
-    /// In a forked child whose parent has died, the place may be somebody else's by now.
+    /// Whether something may have changed since it was looked at.
+    fn has_news(&self) -> bool {
+        let storage = &self.attachment().storage;
+        let is_new = match self.place {
+            Some(place) => storage.watches().is_dirty(place),
+            None => storage.version() != self.version,
+        };
+        self.dirty != 0 || is_new
+    }
+
+    /// In a forked child the place is its parent's, or by now somebody else's: it needs one of its own, and looks at all.
     fn keep_place(&mut self) -> Result<()> {
         let (attachment, mine) = (Arc::clone(&self.shm.0), self.shm.owner()?.0);
-        if self.owner != mine || !attachment.storage.watches().is_held(self.place, self.owner) {
-            if let Some(place) = register(&attachment, mine, self.space, &self.prefix) {
-                (self.place, self.owner) = (place, mine);
-            }
+        let watches = attachment.storage.watches();
+        if self.owner == mine && self.place.is_some_and(|place| watches.is_held(place, mine)) {
+            return Ok(());
+        }
+        let was_another = self.owner != mine || self.place.is_some();
+        (self.place, self.owner) = (register(&attachment, mine, self.space, &self.prefix), mine);
+        if was_another || self.place.is_some() {
             self.dirty = u64::MAX;
         }
         Ok(())
@@ -125,7 +156,8 @@ impl PrefixWatch for Follow {
             if let Some(event) = self.ledgers.iter_mut().find_map(Ledger::pop) {
                 return Ok(Some(event));
             }
-            if self.dirty == 0 && !self.attachment().storage.watches().is_dirty(self.place) && !self.sleep(patience)? {
+            self.keep_place()?;
+            if !self.has_news() && !self.sleep(patience)? {
                 return Ok(None);
             }
             let access = self.access;
@@ -140,7 +172,7 @@ impl Drop for Follow {
     fn drop(&mut self) {
         // A forked child must not take its parent's place away, nor join only to find that out.
         if self.attachment().joined().is_some() {
-            self.attachment().storage.watches().remove(self.place, self.owner);
+            self.place.inspect(|place| self.attachment().storage.watches().remove(*place, self.owner));
         }
     }
 }

@@ -112,10 +112,10 @@ impl Member {
         if !self.is_ours() {
             return;
         }
-        if let Some(watchman) = &self.watchman {
-            watchman.dismiss();
+        // Else the slot stays taken until the process ends: then the kernel says so, and whoever looks for a slot has it.
+        if self.watchman.as_ref().is_none_or(|watchman| watchman.dismiss()) {
+            storage.participants().release(self.name.slot);
         }
-        storage.participants().release(self.name.slot);
         if let Some(fd) = self.holder.get() {
             let _ = byte_lock::unlock(fd, participants::byte(self.number));
         }

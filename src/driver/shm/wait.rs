@@ -19,7 +19,7 @@ const LONG: Duration = Duration::from_secs(2);
 /// The longest sleep of who cannot sleep on several words at once.
 const MEDIUM: Duration = Duration::from_millis(200);
 /// The longest sleep of who is told of nothing and has to look.
-const SHORT: Duration = Duration::from_millis(20);
+pub(super) const SHORT: Duration = Duration::from_millis(20);
 /// The kernel takes 128 words; a few are for stops and lives.
 const MOST_WORDS: usize = 96;
 

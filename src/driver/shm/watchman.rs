@@ -36,7 +36,7 @@ const FRESH: u32 = 0;
 /// Whoever calls next looks.
 const STALE: u32 = 1;
 /// It leads elsewhere, or nowhere. That does not change again.
-const GONE: u32 = 2;
+const LOST: u32 = 2;
 
 impl Whereabouts {
     /// Somebody has just looked.
@@ -50,11 +50,11 @@ impl Whereabouts {
     }
 
     pub(crate) fn are_gone(&self) -> bool {
-        self.0.load(Relaxed) == GONE
+        self.0.load(Relaxed) == LOST
     }
 
     pub(crate) fn lose(&self) {
-        self.0.store(GONE, Release);
+        self.0.store(LOST, Release);
     }
 
     /// Somebody has looked; whether that was not known before.
@@ -83,6 +83,8 @@ const REGISTERING: u32 = 1;
 const REGISTERED: u32 = 2;
 /// The participant leaves. From then on the word may be somebody else's, and the file cut short.
 const LEAVING: u32 = 3;
+/// The thread has taken the word back.
+const GONE: u32 = 4;
 
 impl Watchman {
     /// Starts the thread. It takes no locks and never ends before the last handle does. `None` when there can be no
@@ -119,16 +121,33 @@ impl Watchman {
         }
     }
 
-    /// Ends the thread, and returns when it touches nothing of the region any more.
-    pub(crate) fn dismiss(&self) {
-        loop {
+    /// Ends the thread, and returns when neither it nor the kernel touches the region any more on its behalf; `false` where
+    /// that takes too long.
+    pub(crate) fn dismiss(&self) -> bool {
+        let has_registered = loop {
             match self.stage.load(Acquire) {
                 REGISTERING => std::thread::yield_now(),
-                stage if self.stage.compare_exchange(stage, LEAVING, AcqRel, Acquire).is_ok() => break,
+                stage if self.stage.compare_exchange(stage, LEAVING, AcqRel, Acquire).is_ok() => {
+                    break stage == REGISTERED;
+                }
                 _ => {}
             }
-        }
+        };
         self.ring();
+        !has_registered || self.has_gone(LOOK)
+    }
+
+    /// Whether the kernel has been told that it need not tell of our death any more: the word may soon be that of another
+    /// participant, with the same thread number in another PID namespace.
+    fn has_gone(&self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if self.stage.load(Acquire) == GONE || left.is_zero() {
+                return self.stage.load(Acquire) == GONE;
+            }
+            futex::wait_any(&[Word::private(self.stage.as_ptr(), LEAVING)], left, left);
+        }
     }
 
     fn ring(&self) {
@@ -156,6 +175,8 @@ impl Watchman {
         if let Some(list) = &list {
             list.unregister();
         }
+        self.stage.store(GONE, Release);
+        futex::wake_private(self.stage.as_ptr(), u32::MAX >> 1);
     }
 
     /// Sleeps for good while nobody calls.
