@@ -72,13 +72,14 @@ impl Locked<'_> {
         }
         let current = self.current(slot)?;
         let wait = self.wait_of(&current.record, current.shape);
+        self.give_back()?;
         // The slot is in the notes too: until all of this is done, it is still condemned.
         self.journal().set(at, GRAVE.0);
         self.count_slot(space, slot, GRAVE);
         self.notify(space, wait, slot, GRAVE, duty);
         self.retire(slot.offset())?;
         self.journal().clear();
-        self.give_back()
+        Ok(())
     }
 
     /// The slot as it was; whether it had a lifetime is known from its record.

@@ -82,6 +82,7 @@ impl Locked<'_> {
     }
 
     fn free_reservation(&self, place: u64) -> Result<()> {
+        self.give_back()?;
         let offset = self.load(RESERVED + place * 8);
         self.intend(Intent::Books, Space::Values, 0, EMPTY, EMPTY);
         self.drop_place(place);

@@ -290,12 +290,13 @@ impl Locked<'_> {
             self.replace_mark(part, index, entry, entry.new);
         }
         for index in done..count {
+            // There is room for what one step frees.
+            self.give_back()?;
             let entry = part.read(index);
             self.count_slot(entry.space, entry.old, entry.new);
             self.notify(entry.space, entry.wait, entry.old, entry.new, duty);
             self.settle_blocks(entry.old, entry.new, duty == Duty::Inherited)?;
             self.complete(part.done_at(), index + 1);
-            self.give_back()?;
         }
         self.drop_part(part)
     }
@@ -310,13 +311,13 @@ impl Locked<'_> {
 
     fn roll_back_part(&self, part: Part<'_>, count: u64) -> Result<()> {
         for index in (0..count).rev() {
+            self.give_back()?;
             let entry = part.read(index);
             self.replace_mark(part, index, entry, entry.old);
             if entry.new.is_record() && !self.is_borrowed(entry.new) {
                 self.retire(entry.new.offset())?;
             }
             self.complete(part.count_at(), index);
-            self.give_back()?;
         }
         self.drop_part(part)
     }
@@ -334,6 +335,7 @@ impl Locked<'_> {
             self.store(PART, 0);
             return Ok(());
         }
+        self.give_back()?;
         self.journal().set(self.base + PART, 0);
         self.retire(part.at)?;
         self.journal().clear();

@@ -59,11 +59,12 @@ impl Address {
             Some((user, hosts)) => (Some(parse_user(user)?), hosts),
             None => (None, hosts),
         };
-        check_prefix(prefix)?;
+        let prefix = decoded(prefix).ok_or_else(|| invalid("the prefix is no text"))?;
+        check_prefix(&prefix)?;
         let mut address = Self {
             endpoints: hosts.split(',').map(parse_endpoint).collect::<Result<_>>()?,
             user,
-            prefix: prefix.to_owned(),
+            prefix,
             connect: Duration::from_secs(5),
             call: Duration::from_secs(5),
             session: Duration::from_secs(10),
@@ -113,7 +114,8 @@ impl Address {
     /// As it is shown to people: without a password.
     pub(super) fn shown(&self) -> String {
         let scheme = if self.tls.is_some() { "etcds" } else { "etcd" };
-        format!("{scheme}://{}/{}", self.endpoints.join(","), self.prefix)
+        let prefix = self.prefix.replace('%', "%25").replace('@', "%40").replace('?', "%3F");
+        format!("{scheme}://{}/{prefix}", self.endpoints.join(","))
     }
 }
 
@@ -205,6 +207,14 @@ mod tests {
         let tls = address.tls.unwrap();
         assert_eq!((tls.ca, tls.name), ("/c a".into(), Some("n".into())));
         assert_eq!(tls.identity, Some(("/c".into(), "/k".into())));
+    }
+
+    #[test]
+    fn a_prefix_may_have_signs_with_a_meaning_in_addresses() {
+        let address = Address::parse("etcd://h/team%40x/50%25%3F").unwrap();
+        assert_eq!(address.prefix, "team@x/50%?");
+        assert_eq!(Address::parse(&address.shown()).unwrap().prefix, address.prefix);
+        assert!(Address::parse("etcd://h/%zz").is_err());
     }
 
     #[test]

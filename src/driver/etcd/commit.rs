@@ -34,6 +34,8 @@ struct Changes<'a> {
     all: Vec<Change<'a>>,
     /// When its leases for time limits were asked for.
     leased: Cell<Instant>,
+    /// Whether something that nobody answered may hang on the leases there were.
+    may_be_done: Cell<bool>,
 }
 
 impl Etcd {
@@ -43,7 +45,11 @@ impl Etcd {
         let link = self.link()?;
         let expect: Vec<(Vec<u8>, Expected)> =
             commit.expect.iter().map(|(space, key, expected)| (self.keys.entry(*space, key), *expected)).collect();
-        let mut changes = Changes { all: Vec::with_capacity(commit.ops.len()), leased: Cell::new(Instant::now()) };
+        let mut changes = Changes {
+            all: Vec::with_capacity(commit.ops.len()),
+            leased: Cell::new(Instant::now()),
+            may_be_done: Cell::new(false),
+        };
         for (space, key, op) in &commit.ops {
             let lease = Cell::new(self.lease_for(link, op)?);
             changes.all.push(Change { key: self.keys.entry(*space, key), op: *op, lease });
@@ -52,27 +58,29 @@ impl Etcd {
         let gated = commit.ops.iter().map(|op| &op.0).chain(commit.expect.iter().map(|key| &key.0)).any(of_values);
         let who = Guarded { access, gated, writes: !commit.ops.is_empty() };
         let (mark, since) = (Mark::new(), self.seen(link));
-        let (tries, mut is_again) = (Tries::new(&self.address), false);
+        let tries = Tries::new(&self.address);
         let committed = loop {
             match self.commit_once(who, commit, &expect, &changes, mark) {
                 // What is in the way may be the request before, which has arrived after all.
-                Ok(Err(conflict)) if is_again => match self.settle(link, &expect, &changes.all, mark, since) {
-                    Ok(Settled::Done(revision)) => break Ok(Ok(self.settled(link, &changes.all, revision))),
-                    Ok(Settled::NotDone) => break Ok(Err(conflict)),
-                    // What was to be removed a moment ago is gone.
-                    _ if conflict.current.is_none() && changes.all.iter().all(|change| change.op == Op::Delete) => {
-                        break Ok(Ok(vec![Revision::new(1); changes.all.len()]));
+                Ok(Err(conflict)) if changes.may_be_done.get() => {
+                    match self.settle(link, &expect, &changes.all, mark, since) {
+                        Ok(Settled::Done(revision)) => break Ok(Ok(self.settled(link, &changes.all, revision))),
+                        Ok(Settled::NotDone) => break Ok(Err(conflict)),
+                        // What was to be removed a moment ago is gone.
+                        _ if conflict.current.is_none() && changes.all.iter().all(|change| change.op == Op::Delete) => {
+                            break Ok(Ok(vec![Revision::new(1); changes.all.len()]));
+                        }
+                        settled => {
+                            let why = "what was asked for before may have been done, and was changed since".to_owned();
+                            break Err(settled.err().unwrap_or_else(|| Trouble::Unsure(why).told(&self.address)));
+                        }
                     }
-                    settled => {
-                        let why = "what was asked for before may have been done, and was changed since".to_owned();
-                        break Err(settled.err().unwrap_or_else(|| Trouble::Unsure(why).told(&self.address)));
-                    }
-                },
+                }
                 Err(error) if error.kind() == ErrorKind::Unreachable => {
                     // Whether it was done is found out, where that can be.
                     match self.settle(link, &expect, &changes.all, mark, since) {
                         Ok(Settled::Done(revision)) => break Ok(Ok(self.settled(link, &changes.all, revision))),
-                        Ok(Settled::NotDone) if tries.has_another() => is_again = true,
+                        Ok(Settled::NotDone) if tries.has_another() => changes.may_be_done.set(true),
                         _ => break Err(error),
                     }
                 }
@@ -81,22 +89,33 @@ impl Etcd {
         };
         // What nobody knows of may have been done, or may yet be: its leases end by themselves.
         let is_refused = committed.as_ref().map_or_else(|error| error.kind() != ErrorKind::Unreachable, Result::is_err);
-        if is_refused && !is_again {
+        if is_refused && !changes.may_be_done.get() {
             let timed = changes.all.iter().filter(|change| is_timed(&change.op));
             link.revoke_aside(timed.map(|change| change.lease.get()).filter(|lease| *lease != 0).collect());
         }
         committed
     }
 
-    /// A time limit begins when its value is written: who had to wait for that has new leases. What the ones before may
-    /// hang on is not looked for; they end by themselves.
+    /// A time limit begins when its value is written: who had to wait for that has new leases. What lives with this process
+    /// is not written any more when the session that it was meant for is over.
     fn renew_leases(&self, link: &Link, changes: &Changes<'_>) -> Result<()> {
+        let session = link.current_session().filter(|session| !session.is_lost()).map(|session| session.lease);
+        let lives_with_process = |op: &Op<'_>| matches!(op, Op::Put { lifetime: Lifetime::Process, .. });
+        let is_lost = |change: &Change<'_>| lives_with_process(&change.op) && Some(change.lease.get()) != session;
+        if changes.all.iter().any(is_lost) {
+            return Err(Trouble::NoLease.told(&self.address));
+        }
         if changes.leased.get().elapsed() < SPARE {
             return Ok(());
         }
         changes.leased.set(Instant::now());
+        let mut unused = Vec::new();
         for change in changes.all.iter().filter(|change| is_timed(&change.op)) {
-            change.lease.set(self.lease_for(link, &change.op)?);
+            unused.push(change.lease.replace(self.lease_for(link, &change.op)?));
+        }
+        if !changes.may_be_done.get() {
+            unused.retain(|lease| *lease != 0);
+            link.revoke_aside(unused);
         }
         Ok(())
     }

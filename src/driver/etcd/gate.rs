@@ -39,7 +39,7 @@ struct Closed {
 
 thread_local! {
     /// The gates that this thread has closed and not opened since: it would wait for them in vain. One that is being opened
-    /// aside is none of them.
+    /// aside is none of them. (A thread that ends may have lost this already, and opens what it has closed all the same.)
     static CLOSED: RefCell<Vec<Closed>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -106,7 +106,7 @@ impl Etcd {
             if is_done {
                 let token = GateToken(revision as u64);
                 let gate = Closed { incarnation: incarnation(), birth: self.birth, token, value };
-                CLOSED.with_borrow_mut(|closed| closed.push(gate));
+                let _ = CLOSED.try_with(|closed| closed.borrow_mut().push(gate));
                 return Ok(Some(token));
             }
             let Some(gate) = gate else { continue };
@@ -117,7 +117,8 @@ impl Etcd {
     }
 
     pub(super) fn open_by(&self, token: GateToken) -> Result<bool> {
-        CLOSED.with_borrow_mut(|closed| closed.retain(|gate| gate.birth != self.birth || gate.token != token));
+        let is_other = |gate: &Closed| gate.birth != self.birth || gate.token != token;
+        let _ = CLOSED.try_with(|closed| closed.borrow_mut().retain(is_other));
         let token = i64::try_from(token.0).unwrap_or(i64::MAX);
         let is_mine = Compare::mod_revision(self.keys.gate(), CompareOp::Equal, token);
         // Opened twice, it is opened once.
@@ -184,7 +185,7 @@ impl Etcd {
 
 fn refuse_own_thread(gate: &KeyValue) -> Result<()> {
     let is_own = |closed: &Closed| closed.incarnation == incarnation() && closed.value == gate.value();
-    if CLOSED.with_borrow(|closed| closed.iter().any(is_own)) {
+    if CLOSED.try_with(|closed| closed.borrow().iter().any(is_own)).unwrap_or(false) {
         let message = "this thread holds exclusive access itself and would wait for ever: use the `Exclusive` guard";
         return Err(Error::new(ErrorKind::Deadlock, message));
     }

@@ -8,6 +8,8 @@ use std::{
 use super::{
     Shm,
     attachment::Attachment,
+    member::Member,
+    owner_id,
     wait::{SHORT, Sleep},
 };
 use crate::{
@@ -157,8 +159,11 @@ impl PrefixWatch for Follow {
                 return Ok(Some(event));
             }
             self.keep_place()?;
-            if !self.has_news() && !self.sleep(patience)? {
-                return Ok(None);
+            if !self.has_news() {
+                match self.sleep(patience)? {
+                    true => continue,
+                    false => return Ok(None),
+                }
             }
             let access = self.access;
             if through_gate(access, patience, |access| self.look(access))?.is_none() {
@@ -171,7 +176,8 @@ impl PrefixWatch for Follow {
 impl Drop for Follow {
     fn drop(&mut self) {
         // A forked child must not take its parent's place away, nor join only to find that out.
-        if self.attachment().joined().is_some() {
+        let is_ours = |member: &Member| owner_id(member.number, member.name.slot).0 == self.owner;
+        if self.attachment().joined().is_some_and(is_ours) {
             self.place.inspect(|place| self.attachment().storage.watches().remove(*place, self.owner));
         }
     }

@@ -112,7 +112,7 @@ impl Member {
         if !self.is_ours() {
             return;
         }
-        // Else the slot stays taken until the process ends: then the kernel says so, and whoever looks for a slot has it.
+        // Else the thread says that nobody has the slot any more, as soon as it runs.
         if self.watchman.as_ref().is_none_or(|watchman| watchman.dismiss()) {
             storage.participants().release(self.name.slot);
         }

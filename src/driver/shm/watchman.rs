@@ -85,6 +85,8 @@ const REGISTERED: u32 = 2;
 const LEAVING: u32 = 3;
 /// The thread has taken the word back.
 const GONE: u32 = 4;
+/// It was not waited for any longer: it ends the participant itself.
+const ABANDONED: u32 = 5;
 
 impl Watchman {
     /// Starts the thread. It takes no locks and never ends before the last handle does. `None` when there can be no
@@ -134,7 +136,9 @@ impl Watchman {
             }
         };
         self.ring();
-        !has_registered || self.has_gone(LOOK)
+        !has_registered
+            || self.has_gone(LOOK)
+            || self.stage.compare_exchange(LEAVING, ABANDONED, AcqRel, Acquire).is_err()
     }
 
     /// Whether the kernel has been told that it need not tell of our death any more: the word may soon be that of another
@@ -175,8 +179,12 @@ impl Watchman {
         if let Some(list) = &list {
             list.unregister();
         }
-        self.stage.store(GONE, Release);
-        futex::wake_private(self.stage.as_ptr(), u32::MAX >> 1);
+        if self.stage.compare_exchange(LEAVING, GONE, AcqRel, Acquire).is_ok() {
+            futex::wake_private(self.stage.as_ptr(), u32::MAX >> 1);
+        } else if storage.memory.exchange32(at, robust::thread_id() | robust::WAITERS, robust::OWNER_DIED).is_ok() {
+            // Nobody waits for that any more, and the slot is still ours: what the kernel would have said.
+            storage.participants().pass_on_death(name.slot);
+        }
     }
 
     /// Sleeps for good while nobody calls.
