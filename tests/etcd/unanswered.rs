@@ -124,32 +124,46 @@ fn what_is_left_of_a_time_limit_is_told_to_who_reads_it_for_the_first_time() {
     assert!(matches!(copied[0].lifetime, Lifetime::Ttl(left) if left < limit - Duration::from_secs(1)), "{copied:?}");
 }
 
+/// As [`pair`], of those who wait as long as it takes.
+fn patient_pair(server: &Server) -> (Proxy, Sync, Sync) {
+    let way = Proxy::to(server.port);
+    let open = |port| answered(|| Sync::open(format!("etcd://127.0.0.1:{port}/x?timeout=100s&connect=100s")));
+    let (one, other) = (open(way.port), open(server.port));
+    (way, one, other)
+}
+
+/// A key, what others see there when it is done, and what does it.
+type Act<'a> = (&'a str, i64, &'a (dyn Fn() -> shmsync::Result<bool> + core::marker::Sync));
+
+/// One does something and does not hear of it; meanwhile others do something with it; then it is heard of after all.
+fn unheard((way, one, other): (&Proxy, &Sync, &Sync), (key, seen, act): Act<'_>, meanwhile: impl FnOnce()) {
+    assert!(one.get::<i64>("nothing").unwrap().is_none());
+    // An increment looks before it writes.
+    let looks = u64::from(key == "count");
+    let asked = way.requests();
+    way.set(if looks > 0 { Way::Slow } else { Way::Deaf });
+    std::thread::scope(|scope| {
+        let caller = scope.spawn(act);
+        crate::common::until("it asks", || way.requests() > asked + looks);
+        way.set(Way::Deaf);
+        crate::common::until("it is done", || other.get::<i64>(key).unwrap() == Some(seen));
+        meanwhile();
+        way.set(Way::Open);
+        assert!(caller.join().unwrap().unwrap(), "{key}");
+    });
+}
+
 /// Somebody takes what was made, and removes it, before its maker hears that it was made: it is not made again.
 #[test]
 fn what_was_done_unheard_and_used_up_is_not_done_again() {
     let Some(server) = Server::start() else { return };
-    let way = Proxy::to(server.port);
-    let open = |port| answered(|| Sync::open(format!("etcd://127.0.0.1:{port}/x?timeout=100s&connect=100s")));
-    let (one, other) = (open(way.port), open(server.port));
-    type Act<'a> = (&'a str, i64, &'a (dyn Fn() -> shmsync::Result<bool> + core::marker::Sync));
+    let (way, one, other) = patient_pair(&server);
     let acts: [Act; 2] = [
         ("count", 5, &|| Ok(one.integer("count").increment(5)? == 5)),
         ("new", 7, &|| Ok(one.compare_and_set("new", None, &7)?.is_ok())),
     ];
     for (key, seen, act) in acts {
-        assert!(one.get::<i64>("nothing").unwrap().is_none());
-        let looks = u64::from(key == "count");
-        let asked = way.requests();
-        way.set(if looks > 0 { Way::Slow } else { Way::Deaf });
-        std::thread::scope(|scope| {
-            let caller = scope.spawn(act);
-            crate::common::until("it asks", || way.requests() > asked + looks);
-            way.set(Way::Deaf);
-            crate::common::until("it is done", || other.get::<i64>(key).unwrap() == Some(seen));
-            assert!(other.remove(key).unwrap());
-            way.set(Way::Open);
-            assert!(caller.join().unwrap().unwrap(), "{key}");
-        });
+        unheard((&way, &one, &other), (key, seen, act), || assert!(other.remove(key).unwrap()));
         assert_eq!(other.get::<i64>(key).unwrap(), None, "{key} was done twice");
     }
 }
@@ -158,12 +172,8 @@ fn what_was_done_unheard_and_used_up_is_not_done_again() {
 fn what_was_done_unheard_is_found_behind_all_that_others_did_since() {
     const LATER: i64 = 300;
     let Some(server) = Server::start() else { return };
-    let way = Proxy::to(server.port);
-    let open = |port| answered(|| Sync::open(format!("etcd://127.0.0.1:{port}/x?timeout=100s&connect=100s")));
-    let (one, other) = (open(way.port), open(server.port));
+    let (way, one, other) = patient_pair(&server);
     let before = other.set("there", &0).unwrap();
-    // Each with what others see of it, and what they do then.
-    type Act<'a> = (&'a str, i64, &'a (dyn Fn() -> shmsync::Result<bool> + core::marker::Sync));
     let acts: [Act; 4] = [
         ("count", 5, &|| Ok(one.integer("count").increment(5)? == 5)),
         ("plain", 6, &|| Ok(one.set("plain", &6).is_ok())),
@@ -171,22 +181,9 @@ fn what_was_done_unheard_is_found_behind_all_that_others_did_since() {
         ("there", 8, &|| Ok(one.compare_and_set("there", Some(before), &8)?.is_ok())),
     ];
     for (key, seen, act) in acts {
-        assert!(one.get::<i64>("nothing").unwrap().is_none());
-        // An increment looks before it writes.
-        let looks = u64::from(key == "count");
-        let asked = way.requests();
-        way.set(if looks > 0 { Way::Slow } else { Way::Deaf });
-        std::thread::scope(|scope| {
-            let caller = scope.spawn(act);
-            crate::common::until("it asks", || way.requests() > asked + looks);
-            way.set(Way::Deaf);
-            crate::common::until("it is done", || other.get::<i64>(key).unwrap() == Some(seen));
-            match key {
-                "count" => (0..LATER).for_each(|_| _ = other.integer(key).increment(1).unwrap()),
-                _ => (0..LATER).for_each(|at| _ = other.set(key, &at).unwrap()),
-            }
-            way.set(Way::Open);
-            assert!(caller.join().unwrap().unwrap(), "{key}");
+        unheard((&way, &one, &other), (key, seen, act), || match key {
+            "count" => (0..LATER).for_each(|_| _ = other.integer(key).increment(1).unwrap()),
+            _ => (0..LATER).for_each(|at| _ = other.set(key, &at).unwrap()),
         });
     }
     assert_eq!(other.integer("count").refresh().unwrap(), 5 + LATER);

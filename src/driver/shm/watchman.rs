@@ -112,12 +112,17 @@ impl Watchman {
 
     /// Whether the kernel will tell of our death. A thread that was started a moment ago is waited for, no longer than that.
     pub(crate) fn has_registered(&self, limit: Duration) -> bool {
+        self.stage_after(&[STARTING, REGISTERING], limit) == REGISTERED
+    }
+
+    /// The stage that follows these, or the one there is after so long.
+    fn stage_after(&self, stages: &[u32], limit: Duration) -> u32 {
         let end = Instant::now() + limit;
         loop {
             let stage = self.stage.load(Acquire);
             let left = end.saturating_duration_since(Instant::now());
-            if !matches!(stage, STARTING | REGISTERING) || left.is_zero() {
-                return stage == REGISTERED;
+            if !stages.contains(&stage) || left.is_zero() {
+                return stage;
             }
             futex::wait_any(&[Word::private(self.stage.as_ptr(), stage)], left, left);
         }
@@ -136,22 +141,11 @@ impl Watchman {
             }
         };
         self.ring();
+        // Until the kernel need not tell of our death any more: the word may soon be that of another participant, with the
+        // same thread number in another PID namespace.
         !has_registered
-            || self.has_gone(LOOK)
+            || self.stage_after(&[LEAVING], LOOK) == GONE
             || self.stage.compare_exchange(LEAVING, ABANDONED, AcqRel, Acquire).is_err()
-    }
-
-    /// Whether the kernel has been told that it need not tell of our death any more: the word may soon be that of another
-    /// participant, with the same thread number in another PID namespace.
-    fn has_gone(&self, limit: Duration) -> bool {
-        let end = Instant::now() + limit;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            if self.stage.load(Acquire) == GONE || left.is_zero() {
-                return self.stage.load(Acquire) == GONE;
-            }
-            futex::wait_any(&[Word::private(self.stage.as_ptr(), LEAVING)], left, left);
-        }
     }
 
     fn ring(&self) {
