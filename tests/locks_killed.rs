@@ -5,14 +5,13 @@ mod common;
 
 use std::{
     collections::BTreeSet,
-    fs::{File, OpenOptions},
-    io::Write,
+    fs::File,
     path::Path,
     thread,
     time::{Duration, Instant},
 };
 
-use common::{Dice, Forked, LONG, Place, assert_sound, fork, number};
+use common::{Dice, Forked, LONG, Place, assert_sound, fork, number, testify};
 use shmsync::{Sync, Token};
 
 /// How one takes part.
@@ -25,12 +24,8 @@ enum As {
 /// Takes turns for ever and writes each down: in, out.
 fn take_turns(store: &Sync, log: &Path, seed: u64, way: As) {
     let (mut dice, pid) = (Dice::new(seed), std::process::id());
-    let mut log = OpenOptions::new().append(true).create(true).open(log).expect("a log");
-    let mut write = |what: &str, token: Token| {
-        // One write that appends is one line, whoever else writes.
-        log.write_all(format!("{what} {token} {pid}\n").as_bytes()).expect("a line");
-    };
-    let mut turn = |token: Token, dice: &mut Dice| {
+    let write = |what: &str, token: Token| testify(log, &format!("{what} {token} {pid}")).expect("a line");
+    let turn = |token: Token, dice: &mut Dice| {
         write("in", token);
         thread::sleep(Duration::from_micros(dice.below(300)));
         write("out", token);
@@ -58,7 +53,7 @@ fn judge(log: &Path, killed: &BTreeSet<u32>) -> usize {
     let text = std::fs::read_to_string(log).unwrap();
     let (mut inside, mut last, mut turns) = (None::<(u64, u32)>, 0, 0);
     for line in text.lines() {
-        let words: Vec<&str> = line.split(' ').collect();
+        let words: Vec<&str> = line.trim_end().split(' ').collect();
         let [what, token, pid] = words[..] else { panic!("half a line: {line:?}") };
         let (token, pid): (u64, u32) = (token.parse().unwrap(), pid.parse().unwrap());
         if what == "in" {

@@ -10,6 +10,7 @@ mod dying;
 mod forked;
 pub mod region;
 mod steps;
+mod witness;
 
 use std::{
     env,
@@ -26,6 +27,7 @@ pub(crate) use dying::die_with_parent;
 pub use forked::{Forked, fork};
 use shmsync::{Error, ErrorKind, Options, Sync};
 pub use steps::{assert_whole, work};
+pub use witness::testify;
 
 /// Whoever waits longer than this for something that should happen has failed.
 pub const LONG: Duration = Duration::from_secs(120);

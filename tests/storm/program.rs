@@ -14,6 +14,8 @@ mod round;
 mod steady;
 mod storm;
 mod turns;
+#[path = "../common/witness.rs"]
+mod witness;
 mod worker;
 
 use std::{

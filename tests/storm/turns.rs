@@ -1,8 +1,7 @@
 //! Turns under a lock, and a witness that knows nothing of locks: a file to which whoever is in says so.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::Write,
+    fs,
     path::{Path, PathBuf},
     sync::atomic::Ordering::SeqCst,
     time::Duration,
@@ -10,10 +9,7 @@ use std::{
 
 use shmsync::{ErrorKind, LockState, Result, Sync};
 
-use super::{board::Board, worker::Lane};
-
-/// Bytes of a line: as many fit into a page, and none lies in two.
-const LINE: usize = 64;
+use super::{board::Board, witness::testify, worker::Lane};
 
 /// The file of the witness.
 pub fn witness(folder: &Path) -> PathBuf {
@@ -50,13 +46,10 @@ impl Lane<'_> {
         Ok(())
     }
 
-    /// One write that appends is one line, whoever else writes. It lies within a page of the file: whoever is killed while it
-    /// writes over the end of one leaves half of what it had to say.
     fn say(&self, what: &str) {
         let worker = self.worker;
-        let file = OpenOptions::new().append(true).create(true).open(witness(&worker.folder));
-        let line = format!("{:<LENGTH$}\n", format!("{what} {} {}", worker.number, worker.seed), LENGTH = LINE - 1);
-        if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
+        let line = format!("{what} {} {}", worker.number, worker.seed);
+        if let Err(error) = testify(&witness(&worker.folder), &line) {
             worker.fault(&format!("the witness: {error}"));
         }
     }
