@@ -4,20 +4,13 @@
 use std::{
     sync::{Mutex, TryLockError},
     thread,
-    time::Duration,
 };
 
 use super::{place::Place, record::HoldingId};
 use crate::{
-    driver::{Access, Driver, Expected, Op, OwnerId, Space, spawn_aside},
+    driver::{AGAIN, Access, Driver, Expected, Op, OwnerId, PAUSES, Space, spawn_aside},
     error::{Error, ErrorKind, Result},
 };
-
-/// A request without an answer may still be under way, and do its work after it was looked for; longer than these pauses
-/// together no cluster keeps one.
-const PAUSES: [u64; 5] = [0, 1, 2, 4, 8];
-/// Between two tries while nobody answers.
-const AGAIN: Duration = Duration::from_millis(250);
 
 /// Holdings that threads aside are giving back: whoever took them has them no longer.
 static GIVEN_BACK: Mutex<Vec<HoldingId>> = Mutex::new(Vec::new());
@@ -88,7 +81,7 @@ impl Place {
             Left::Ticket { owner, .. } => *owner,
         };
         for pause in PAUSES {
-            thread::sleep(Duration::from_secs(pause));
+            thread::sleep(pause);
             while let Err(error) = self.take_back_once(left) {
                 // What ends with the session needs nobody any more when that has ended.
                 let is_over = !self.store.driver.is_alive(OwnerId(owner)).unwrap_or(true);

@@ -21,6 +21,7 @@ mod rules;
 mod shm;
 mod signal;
 mod stop;
+mod unanswered;
 
 pub(crate) use any::AnyDriver;
 pub use contract::*;
@@ -36,3 +37,4 @@ pub use rules::{add_encoded, check_value};
 pub(crate) use shm::Shm;
 pub(crate) use signal::{Signal, spawn_aside, uptime_ns, wall_ms};
 pub use stop::Stop;
+pub(crate) use unanswered::{AGAIN, PAUSES};

@@ -12,7 +12,11 @@ mod imp {
         thread::JoinHandle,
     };
 
-    use crate::sys::{clock, event_fd::EventFd, thread::spawn_quiet};
+    use crate::sys::{
+        clock,
+        event_fd::EventFd,
+        thread::{USUAL_STACK, spawn_quiet},
+    };
 
     /// Can be polled for by descriptor: readable while raised.
     pub(crate) struct Signal(EventFd);
@@ -36,7 +40,7 @@ mod imp {
     }
 
     pub(super) fn spawn<F: FnOnce() + Send + 'static>(name: &str, f: F) -> io::Result<JoinHandle<()>> {
-        spawn_quiet(name, f)
+        spawn_quiet(name, USUAL_STACK, f)
     }
 
     /// Milliseconds since 1970, some of them coarse.

@@ -8,19 +8,21 @@ use std::{
 
 use super::signals::BlockedSignals;
 
-/// Enough for what such threads do, also in a debug build. Untouched pages cost nothing.
-const STACK_SIZE: usize = 256 * 1024;
+/// Bytes of a stack for who only sleeps and writes a word, also in a debug build.
+pub(crate) const SMALL_STACK: usize = 256 * 1024;
+/// For who does what a thread of the program might do: as much as that has (std's own default). Untouched pages cost nothing.
+pub(crate) const USUAL_STACK: usize = 2 << 20;
 
 /// Starts a thread to which no signal is delivered from its first instruction on, so that no handler of the program ever
 /// runs on it. (Its own faults excepted.)
-pub(crate) fn spawn_quiet<T, F>(name: &str, f: F) -> io::Result<JoinHandle<T>>
+pub(crate) fn spawn_quiet<T, F>(name: &str, stack: usize, f: F) -> io::Result<JoinHandle<T>>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
     // The new thread inherits the mask, and nobody gives it another.
     let _blocked = BlockedSignals::new()?;
-    Builder::new().name(name.to_owned()).stack_size(STACK_SIZE).spawn(f)
+    Builder::new().name(name.to_owned()).stack_size(stack).spawn(f)
 }
 
 /// Whether this process has no other thread. Where nobody can tell, it has.
@@ -51,7 +53,7 @@ mod tests {
     #[test]
     fn a_quiet_thread_hears_nothing_but_its_own_faults() {
         let before = SigSet::thread_get_mask().unwrap();
-        let (inside, name) = spawn_quiet("quiet", || {
+        let (inside, name) = spawn_quiet("quiet", SMALL_STACK, || {
             (SigSet::thread_get_mask().unwrap(), std::thread::current().name().map(str::to_owned))
         })
         .unwrap()

@@ -1,7 +1,7 @@
 //! Calls that nobody answered: what they left is taken back as soon as somebody does, though their process lives on; what
 //! was done is found, whatever happened since.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shmsync::{ErrorKind, Lifetime, Sync};
 
@@ -56,6 +56,27 @@ fn a_lock_whose_grant_nobody_heard_of_is_free_for_others() {
         drop(other.leader("g").unwrap().elect_timeout("other", LONG).unwrap());
         drop(other.semaphore("s", 1).unwrap().acquire_timeout(LONG).unwrap());
     }
+}
+
+/// A server's threads, when the cluster falls silent before any of them has needed a session.
+#[test]
+fn many_who_need_a_session_that_nobody_grants_do_not_wait_one_after_the_other() {
+    const THREADS: u32 = 20;
+    let Some(server) = Server::start() else { return };
+    let way = Proxy::to(server.port);
+    let limit = Duration::from_secs(2);
+    let one = answered(|| Sync::open(format!("etcd://127.0.0.1:{}/x?timeout=2s&connect=2s", way.port)));
+    way.set(Way::Swallow);
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| is_unanswered(one.lock("k").unwrap().try_acquire()));
+        }
+    });
+    let took = begun.elapsed();
+    assert!(took < limit * THREADS / 2, "{THREADS} threads took {took:?}");
+    way.set(Way::Open);
+    drop(answered(|| one.lock("k").unwrap().acquire()));
 }
 
 #[test]

@@ -17,15 +17,9 @@ use super::{
     settle::{Fate, Lost},
 };
 use crate::{
-    driver::{Access, GateToken, OwnerId, Patience, incarnation},
+    driver::{AGAIN, Access, GateToken, OwnerId, PAUSES, Patience, incarnation},
     error::{Error, ErrorKind, Result},
 };
-
-/// A request without an answer may still be under way, and do its work after it was made up for; longer than these pauses
-/// together, in seconds, no cluster keeps one.
-const PAUSES: [u64; 5] = [0, 1, 2, 4, 8];
-/// Between two tries while nobody answers.
-const AGAIN: Duration = Duration::from_millis(250);
 
 /// A gate that a thread has closed.
 struct Closed {
@@ -141,7 +135,7 @@ impl Etcd {
                 async move { unlimited(&client).txn(open).await }
             };
             for pause in PAUSES {
-                tokio::time::sleep(Duration::from_secs(pause)).await;
+                tokio::time::sleep(pause).await;
                 // With the session ends what it has closed.
                 while !session.is_lost() && cluster.ask(cluster.address.call, true, call).await.is_err() {
                     tokio::time::sleep(AGAIN).await;

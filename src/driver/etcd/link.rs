@@ -3,7 +3,10 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering::Relaxed},
+        atomic::{
+            AtomicI64, AtomicU64,
+            Ordering::{AcqRel, Acquire, Relaxed},
+        },
     },
     time::Duration,
 };
@@ -17,7 +20,7 @@ use super::{
 };
 use crate::{
     driver::{incarnation, uptime_ns},
-    error::Result,
+    error::{Error, ErrorKind, Result},
 };
 
 /// How long a process that leaves waits for the end of its session.
@@ -37,8 +40,10 @@ pub(super) struct Link {
     session: Mutex<Option<Arc<Session>>>,
     /// The latest revision that an answer told of: whatever is asked for now happens later.
     seen: AtomicI64,
-    /// Held by who makes a session; that may take a while.
-    making: Mutex<()>,
+    /// Held by who makes a session; that may take a while. What the last one was told whom nobody answered.
+    making: Mutex<Option<String>>,
+    /// So many have tried to make one.
+    made: AtomicU64,
     engine: Engine,
 }
 
@@ -55,7 +60,8 @@ impl Link {
             bell: watch::Sender::new(0),
             session: Mutex::new(None),
             seen: AtomicI64::new(0),
-            making: Mutex::new(()),
+            making: Mutex::default(),
+            made: AtomicU64::new(0),
             engine: Engine::start()?,
         })
     }
@@ -166,7 +172,8 @@ impl Link {
         if let Some(session) = self.current_session().filter(is_alive) {
             return Ok(session);
         }
-        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = self.made.load(Acquire);
+        let mut silence = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = self.current_session() {
             if is_alive(&session) {
                 return Ok(session);
@@ -175,6 +182,23 @@ impl Link {
             self.lives.lose(session.lease);
             self.revoke_aside(vec![session.lease]);
         }
+        // While nobody answers, those who wait for one another here do not wait one after the other for an answer, too.
+        if let Some(message) = silence.as_ref().filter(|_| self.made.load(Acquire) != made) {
+            return Err(Error::new(ErrorKind::Unreachable, message.clone()));
+        }
+        let session = self.new_session(store, key, value);
+        let unreachable = session.as_ref().err().filter(|error| error.kind() == ErrorKind::Unreachable);
+        *silence = unreachable.map(Error::to_string);
+        self.made.fetch_add(1, AcqRel);
+        session
+    }
+
+    fn new_session(
+        &self,
+        store: &Compare,
+        key: impl Fn(i64) -> Vec<u8>,
+        value: impl Fn(i64) -> Vec<u8>,
+    ) -> Result<Arc<Session>> {
         let (asked, time) = (uptime_ns(), self.address().session);
         let lease = self.grant(whole_seconds(time))?;
         let put = TxnOp::put(key(lease), value(lease), Some(PutOptions::new().with_lease(lease)));

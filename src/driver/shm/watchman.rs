@@ -19,7 +19,7 @@ use crate::{
         barrier,
         futex::{self, Wake, Word},
         robust,
-        thread::{is_the_only_one, spawn_quiet},
+        thread::{SMALL_STACK, is_the_only_one, spawn_quiet},
     },
 };
 
@@ -100,7 +100,9 @@ impl Watchman {
         if is_the_only_one() {
             register_barrier();
         }
-        spawn_quiet("shmsync", move || theirs.stay_alive(&storage, name, &whereabouts)).ok().map(|_| watchman)
+        spawn_quiet("shmsync", SMALL_STACK, move || theirs.stay_alive(&storage, name, &whereabouts))
+            .ok()
+            .map(|_| watchman)
     }
 
     /// Somebody has looked at the store's name.
