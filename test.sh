@@ -104,14 +104,16 @@ document() {
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features
 }
 
+# As they were built for the tests, so that nothing is built again.
 run_examples() {
-    local example name
-    cargo build --locked --quiet --examples --all-features
-    for example in examples/*.rs; do
-        name=$(basename "$example" .rs)
-        printf -- '-- %s\n' "$name"
-        cargo run --locked --quiet --all-features --example "$name" < /dev/null
-    done
+    local programs program
+    programs=$(cargo build --locked --quiet --workspace --all-features --examples --message-format json |
+        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
+    [ "$(wc -l <<< "$programs")" -eq "$(find examples -name '*.rs' | wc -l)" ]
+    while read -r program; do
+        printf -- '-- %s\n' "${program##*/}"
+        "$program" < /dev/null
+    done <<< "$programs"
 }
 
 # The figures in the README are those that were measured, on a commit that led here. (That the comparison runs at all was
@@ -122,7 +124,7 @@ check_figures() {
 
 # Each bench once, unoptimised: they compile and run. Figures come from `cargo bench`.
 run_benches_once() {
-    cargo test --locked --quiet --package shmsync --bench store -- --test
+    cargo test --locked --quiet --workspace --all-features --bench store -- --test
 }
 
 # Every interleaving and every point of death, in small worlds. A build of its own: another `cfg` makes all others anew.

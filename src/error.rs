@@ -16,7 +16,7 @@ pub enum ErrorKind {
     NoStore = 2,
     /// There is a file of that name, but it is not a store.
     NotAStore = 3,
-    /// The store was written in another version of the format.
+    /// The store was written in another version of the format, or in the other byte order.
     Version = 4,
     /// The store's bytes contradict each other.
     Corrupt = 5,

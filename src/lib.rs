@@ -94,10 +94,11 @@ pub const FORMAT: u32 = 1;
 
 /// The long texts, compiled in, so that what they show is tested and what they link to exists.
 pub mod _documentation {
-    #[doc = "[format]: crate::_documentation::format\n[coordination]: crate::_documentation::coordination\n\n"]
+    #[doc = "[format]: crate::_documentation::format\n[coordination]: crate::_documentation::coordination\n[drivers]: crate::_documentation::drivers\n\n"]
     #[doc = include_str!("../docs/design.md")]
     pub mod design {}
 
+    #[doc = "[coordination]: crate::_documentation::coordination\n\n"]
     #[doc = include_str!("../docs/format.md")]
     pub mod format {}
 
@@ -110,6 +111,7 @@ pub mod _documentation {
     #[doc = include_str!("../docs/errors.md")]
     pub mod errors {}
 
+    #[doc = "[reliability]: https://docs.rs/crate/shmsync/latest/source/docs/reliability.md\n\n"]
     #[doc = include_str!("../docs/security.md")]
     pub mod security {}
 

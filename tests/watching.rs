@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{Child, LONG, Place, assert_sound, hear, open, say};
-use shmsync::{ChangeKind, Lifetime, Removed};
+use shmsync::{ChangeKind, ErrorKind, Lifetime, Removed};
 
 roles!(watch_three_keys, hold_two_entries, ping);
 
@@ -37,6 +37,25 @@ fn watch_three_keys(arguments: &[String]) {
     let change = watch.next_timeout(LONG).expect("a change").expect("a change");
     say(format!("{} {:?}", change.key, change.value::<i32>().expect("a number")));
     hear();
+}
+
+/// Who watches a prefix sleeps for two seconds at most; it is woken by the end of its store, and does not find out then.
+#[test]
+fn a_watcher_of_a_prefix_is_woken_when_its_store_is_destroyed() {
+    let is_told_early = || {
+        let place = Place::new();
+        let store = place.open();
+        let mut watch = store.watch_prefix("jobs/").unwrap();
+        let told = thread::spawn(move || watch.next_timeout(LONG).map(drop).unwrap_err().kind());
+        // It sleeps by then.
+        thread::sleep(Duration::from_millis(200));
+        let begun = Instant::now();
+        store.destroy().unwrap();
+        assert_eq!(told.join().unwrap(), ErrorKind::Gone);
+        begun.elapsed() < Duration::from_secs(1)
+    };
+    // Once is enough: a busy machine may be late, but nothing else wakes it that early.
+    assert!((0..5).any(|_| is_told_early()), "it finds out by looking");
 }
 
 /// Issue 2, part 7: a watcher on three keys makes at most 5 voluntary context switches in 5 idle seconds, and still

@@ -99,7 +99,7 @@ impl Leader {
     /// As [`Leader::elect`], with one try: `None` when another leads or others wait to.
     ///
     /// # Errors
-    /// As [`Leader::elect`].
+    /// As [`Leader::elect`], but for `Deadlock`: this thread may lead already.
     pub fn try_elect(&self, id: &str) -> Result<Option<Leadership>> {
         self.stand(id, Some(Instant::now()))
     }
@@ -107,7 +107,7 @@ impl Leader {
     /// As [`Leader::elect`], for at most that long.
     ///
     /// # Errors
-    /// As [`Leader::elect`]; `Timeout`, which names the leader.
+    /// As [`Leader::elect`], but for `Deadlock`; `Timeout`, which names the leader.
     pub fn elect_timeout(&self, id: &str, timeout: Duration) -> Result<Leadership> {
         self.stand(id, Instant::now().checked_add(timeout))?.ok_or_else(|| self.lock.timed_out())
     }
@@ -145,6 +145,9 @@ impl Leader {
     ///
     /// # Errors
     /// As [`Lock::force_release`].
+    ///
+    /// # Crash safety
+    /// Killed at any instruction, the leader still leads or nobody does.
     #[doc(alias = "depose")]
     pub fn force_resign(&self) -> Result<bool> {
         self.lock.force_release()

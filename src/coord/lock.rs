@@ -249,6 +249,9 @@ impl Lock {
     ///
     /// # Errors
     /// As [`Lock::release_with`].
+    ///
+    /// # Crash safety
+    /// Killed at any instruction, each of them is held or it is not.
     pub fn release_owned(&self, owners: &[OwnerProcess]) -> Result<bool> {
         let look = self.place.look()?;
         for holding in &look.record.holdings {

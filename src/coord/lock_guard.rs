@@ -97,6 +97,9 @@ impl LockGuard {
 
     /// Keeps it held without a guard. What has a time limit or was taken for ever is given back with
     /// [`Lock::release_with`](super::Lock::release_with), from any process; what lives with this process ends with it.
+    ///
+    /// # Crash safety
+    /// Killed at any instruction, it is held for as long as its lifetime says.
     #[doc(alias = "leak")]
     #[doc(alias = "forget")]
     pub fn keep(mut self) -> Token {

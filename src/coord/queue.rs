@@ -134,7 +134,8 @@ impl Place {
         Ok(true)
     }
 
-    /// The nearest of those who wait before that ticket. Tickets of the dead and of those who left stay absent for ever.
+    /// The nearest of those who wait before that ticket. Tickets of the dead and of those who left stay absent as long as the
+    /// record is there.
     pub(super) fn nearest_before(&self, look: &Look, ticket: u64) -> Result<Option<(String, Option<Revision>)>> {
         for number in (look.record.head..ticket.min(look.record.tail)).rev() {
             let key = self.ticket_key(number);

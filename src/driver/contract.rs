@@ -16,7 +16,8 @@ pub const MAX_VALUE_LEN: usize = 1 << 30;
 /// The most operations of one transaction.
 pub const MAX_OPERATIONS: usize = 1_024;
 
-/// When a value was written: unique in its store, and growing for each key, also over removal and re-creation.
+/// When a value was written: growing for each key, also over removal and re-creation. No two commits share one; the keys
+/// of one commit may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub NonZeroU64);
 
@@ -416,7 +417,8 @@ pub trait Driver: Send + core::marker::Sync + 'static {
     /// Every live entry below `prefix`, as of one moment, in order of keys, values included.
     fn snapshot(&self, access: &Access, space: Space, prefix: &str) -> Result<Vec<Entry>>;
 
-    /// Replaces everything below `prefix` by `entries` (whole keys) at once; no limit on their number.
+    /// Replaces everything below `prefix` by `entries` (whole keys) at once, however many: `TooLarge` only where
+    /// what lies beneath has a limit.
     fn replace(
         &self,
         access: &Access,

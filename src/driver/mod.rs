@@ -1,8 +1,8 @@
 //! The contract between the words users speak and the places where truth is kept.
 //!
 //! A [`Driver`] stores keyed bytes with revisions and lifetimes, changes several keys at once, and lets callers wait
-//! for changes. Everything else (typed values, integers, transactions, watches, later locks) is written once, over
-//! this contract.
+//! for changes. Everything else (typed values, integers, transactions, watches, locks, leaders) is written once,
+//! over this contract.
 
 mod any;
 mod contract;

@@ -3,7 +3,7 @@
 //! | from | what |
 //! |---|---|
 //! | 0 | header: fixed block (256 bytes), live block |
-//! | 4,096 | space: the lock, intent and journal of handing out extents |
+//! | 4,096 | space: the lock and intent of handing out extents |
 //! | 8,192 | 1,024 wait words for keys, 4 bytes each |
 //! | 12,288 | 64 watches of prefixes, 128 bytes each |
 //! | 20,480 | participants, 256 bytes each |
@@ -38,7 +38,7 @@ pub(crate) mod live {
     pub(crate) const NEXT_NUMBER: u64 = 280;
     /// u64: participant slots below this one may have been used.
     pub(crate) const HIGH_SLOT: u64 = 288;
-    /// u64: the gate of `exclusive`: generation << 16 | participant slot + 1, low bits 0 = open.
+    /// u64: the gate of `exclusive`: participant slot + 1 (13 bits, 0 = open), its generation (18), a count.
     pub(crate) const GATE: u64 = 320;
     /// u32: wait word of the gate.
     pub(crate) const GATE_WAIT: u64 = 328;

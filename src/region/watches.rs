@@ -2,10 +2,10 @@
 //!
 //! | offset | bytes | what |
 //! |---|---|---|
-//! | 0 | 8 | who watches: number << 13 | slot; 0 = nobody |
+//! | 0 | 8 | who watches: number << 13 \| slot; 0 = nobody |
 //! | 8 | 8 | shards in which something changed since the watcher looked, a bit each |
 //! | 16 | 4 | wait word |
-//! | 24 | 8 | space << 32 | length of the prefix, at most 96 |
+//! | 24 | 8 | space << 32 \| length of the prefix, at most 96 |
 //! | 32 | 96 | prefix, or as much of it as fits |
 //!
 //! A bit for each watch stands in the live block; it is set after all else was written, and cleared first.
@@ -94,6 +94,11 @@ impl<'a> Watches<'a> {
     /// The wait word of a watch.
     pub(crate) fn wait_word(&self, index: u64) -> WaitWord<'a> {
         WaitWord { word: Self::at(index) + WAIT, memory: self.0 }
+    }
+
+    /// Wakes all who watch.
+    pub(crate) fn notify_all(&self) {
+        (0..WATCH_COUNT).for_each(|index| self.wait_word(index).notify());
     }
 
     /// Whether anybody watches. The change was published by a sequentially consistent store before.

@@ -4,7 +4,7 @@
 //! | offset | bytes | what |
 //! |---|---|---|
 //! | 0 | 8 | 0: no record begins here |
-//! | 8 | 8 | tag: clock of the home shard << 6 | home shard |
+//! | 8 | 8 | tag: clock of the home shard << 6 \| home shard |
 //! | 16 | 8 | entries that are complete |
 //! | 24 | 8 | entries that were put away after the commit |
 //! | 32 | 32 each | slot's offset (bits 0–39), wait word (40–49), space (50); old slot; new slot; tag |

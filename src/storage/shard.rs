@@ -21,10 +21,10 @@
 //! | 224 | 2 × 8 | records of each space that have a lifetime |
 //! | 240 | 2 × 8 | where burying goes on |
 //! | 256 | 8 | blocks ever retired |
-//! | 264 | 16 × 8 | the blocks retired last: class << 48 | offset |
+//! | 264 | 16 × 8 | the blocks retired last: class << 48 \| offset |
 //! | 392 | 4 × 8 | extents to be given back |
 //! | 424 | 4 × 8 | blocks reserved for large values |
-//! | 456 | 4 × 8 | who reserved them: number << 13 | slot |
+//! | 456 | 4 × 8 | who reserved them: number << 13 \| slot |
 //! | 512 | 51 × 8 | first span of each class that has room |
 //! | 1,024 | 64 × 16 | journal |
 //! | 2,048 | 2,048 | a part of a transaction, if it is small |

@@ -291,6 +291,7 @@ impl Storage {
         (0..WAIT_WORD_COUNT).for_each(|wait| self.wait_word(wait).notify());
         self.any_wait_word().notify();
         self.gate_wait_word().notify();
+        self.watches().notify_all();
     }
 
     /// The wait word of the gate.

@@ -2,7 +2,7 @@
 //!
 //! | bits | what |
 //! |---|---|
-//! | 0–33 | offset of the record, in units of 16 bytes |
+//! | 0–33 | offset of the record, in units of 8 bytes |
 //! | 34 | MARK: the offset is that of a transaction's entry; old and new slot stand there |
 //! | 35 | MORTAL: the record has a lifetime |
 //! | 36–63 | 28 bits of the key's hash |

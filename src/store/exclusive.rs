@@ -36,7 +36,7 @@ impl Sync {
     ///
     /// # Errors
     /// `Deadlock` when this thread has it already; `Locked` when somebody has been stopped in the middle of a change for
-    /// 5 s; `Unsupported` by the driver; `Gone`.
+    /// 5 s; `Permission` on a read-only handle; `Unsupported` by the driver; `Gone`.
     ///
     /// # Crash safety
     /// Killed while holding it, the store is open again as soon as others notice. What was written until then stays.
@@ -94,6 +94,9 @@ impl Sync {
     ///
     /// # Errors
     /// `Permission` on a read-only handle; `Gone`.
+    ///
+    /// # Crash safety
+    /// Killed at any instruction, the store is open or as it was.
     #[doc(alias = "break_lock")]
     pub fn force_open(&self) -> Result<bool> {
         self.writable()?;

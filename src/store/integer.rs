@@ -79,6 +79,9 @@ impl Integer {
     ///
     /// # Errors
     /// As [`Integer::increment`].
+    ///
+    /// # Crash safety
+    /// As [`Integer::increment`].
     #[doc(alias = "decr")]
     #[doc(alias = "sub")]
     #[doc(alias = "fetch_sub")]
@@ -93,6 +96,9 @@ impl Integer {
     /// Sets the integer, whatever value was there.
     ///
     /// # Errors
+    /// As [`Sync::set`].
+    ///
+    /// # Crash safety
     /// As [`Sync::set`].
     pub fn set(&self, value: i64) -> Result<()> {
         self.store.writable()?;
@@ -139,6 +145,9 @@ impl Integer {
     /// Removes the integer; tells whether it was there.
     ///
     /// # Errors
+    /// As [`Sync::remove`].
+    ///
+    /// # Crash safety
     /// As [`Sync::remove`].
     #[doc(alias = "delete")]
     pub fn remove(&self) -> Result<bool> {

@@ -70,6 +70,9 @@ impl Sync {
     ///
     /// # Errors
     /// As [`Sync::set`], with nothing changed.
+    ///
+    /// # Crash safety
+    /// Killed at any instruction, all of it is there or nothing.
     #[doc(alias = "truncate")]
     #[doc(alias = "flush_all")]
     pub fn clear(&self) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Where regions are, and who else has one of that name.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -14,16 +14,18 @@ use crate::{
 
 /// Opens the store of that name in the folder of this user.
 pub(super) fn open_bare(name: &str, options: &Options) -> Result<AnyDriver> {
-    if options.creates() {
-        let folder = userdir::path();
-        userdir::ensure().map_err(|error| Error::io(format!("store {name:?} in {}", folder.display()), error))?;
-    }
-    open_path(&userdir::path().join(name), options).map_err(|error| explained(name, error))
+    let folder = if options.creates() { userdir::ensure() } else { userdir::existing() };
+    open_path(&within(folder, name)?, options).map_err(|error| explained(name, error))
 }
 
 /// Removes the store of that name from the folder of this user.
 pub(super) fn destroy_bare(name: &str, options: &Options) -> Result<()> {
-    destroy_path(&userdir::path().join(name), options).map_err(|error| explained(name, error))
+    destroy_path(&within(userdir::existing(), name)?, options).map_err(|error| explained(name, error))
+}
+
+fn within(folder: io::Result<PathBuf>, name: &str) -> Result<PathBuf> {
+    let failed = |error| Error::io(format!("store {name:?} in {}", userdir::path().display()), error);
+    Ok(folder.map_err(failed)?.join(name))
 }
 
 /// Opens the store at that path.

@@ -126,6 +126,9 @@ impl Options {
     /// `NoStore`; `NotAStore` for a file that was never one of ours, which stays; `Permission`; `Invalid` for a bad
     /// name.
     ///
+    /// # Crash safety
+    /// Killed at any instruction, others either go on with the store or get `Gone`.
+    ///
     /// # Examples
     /// ```
     /// shmsync::Sync::open("memory:scratch")?.set("k", &1)?;

@@ -55,9 +55,10 @@ impl Sync {
     /// | `etcd://host:2379,host/prefix` | an etcd cluster |
     ///
     /// # Errors
-    /// `Invalid` for a bad name; `NotAStore`, `Version` or `Corrupt` for a file that is not (any more) a store of ours,
-    /// which is left as it is; `Permission`; `Unsupported` where this platform, file system or build cannot do it;
-    /// `Full`; `Io`.
+    /// `Invalid` for a bad name or capacity; `NoStore` where its folder is missing; `NotAStore`, `Version` or `Corrupt` for a
+    /// file that is not (any more) a store of ours, which is left as it is; `Permission`; `Unsupported` where this platform,
+    /// file system or build cannot do it; `Full`; `Locked` where somebody has been stopped while opening it, for 5 s;
+    /// `Unreachable` by a cluster; `Io`.
     ///
     /// # Crash safety
     /// A process killed while creating a store leaves nothing that others could not open.
@@ -135,7 +136,8 @@ impl Sync {
     /// Looks at every byte of the store and tells what is wrong.
     ///
     /// # Errors
-    /// `Gone`, and `Locked` where a part stays in use. What is damaged is no error but a problem in the answer.
+    /// `Gone`, `Locked` where a part stays in use, `Permission` on a read-only handle. What is damaged is no error but a
+    /// problem in the answer.
     #[doc(alias = "check")]
     #[doc(alias = "fsck")]
     pub fn verify(&self) -> Result<Verification> {
@@ -162,7 +164,10 @@ impl Sync {
     /// Removes the store, whoever uses it, damaged or not; they get `Gone` from then on.
     ///
     /// # Errors
-    /// `Gone` when it was removed before; `Permission`; `NotAStore` when something else has taken its place.
+    /// `Gone` when it was removed or replaced before; `Permission`.
+    ///
+    /// # Crash safety
+    /// Killed at any instruction, others either go on with the store or get `Gone`.
     #[doc(alias = "unlink")]
     #[doc(alias = "delete")]
     pub fn destroy(&self) -> Result<()> {

@@ -94,6 +94,9 @@ impl Sync {
     /// # Errors
     /// As [`Sync::update`] for any of them; what was changed before stays changed.
     ///
+    /// # Crash safety
+    /// Killed at any instruction, each key has its old or its new value; the first keys may be new and the last ones old.
+    ///
     /// # Examples
     /// ```
     /// let store = shmsync::Sync::open("memory:")?;

@@ -142,6 +142,9 @@ impl Sync {
     /// # Errors
     /// As [`Sync::set`]; `Invalid` for a TTL of zero.
     ///
+    /// # Crash safety
+    /// As [`Sync::set`].
+    ///
     /// # Examples
     /// ```
     /// use std::{thread::sleep, time::Duration};
@@ -167,6 +170,9 @@ impl Sync {
     ///
     /// # Errors
     /// As [`Sync::set`].
+    ///
+    /// # Crash safety
+    /// As [`Sync::set`].
     pub fn set_bytes(&self, key: &str, bytes: &[u8]) -> Result<Revision> {
         codec::check_size(key, bytes.len())?;
         let mut encoded = Scratch::<Vec<u8>>::take();
@@ -178,6 +184,9 @@ impl Sync {
     ///
     /// # Errors
     /// As [`Sync::set`]; `Invalid` when the bytes are not exactly one value.
+    ///
+    /// # Crash safety
+    /// As [`Sync::set`].
     ///
     /// # Examples
     /// ```
@@ -198,6 +207,9 @@ impl Sync {
     ///
     /// # Errors
     /// As [`Sync::set`]. That somebody was faster is no error but the inner `Err`.
+    ///
+    /// # Crash safety
+    /// As [`Sync::set`].
     ///
     /// # Examples
     /// ```
@@ -242,6 +254,9 @@ impl Sync {
     ///
     /// # Errors
     /// As [`Sync::set`].
+    ///
+    /// # Crash safety
+    /// Killed at any instruction, the key is there or it is not.
     #[doc(alias = "delete")]
     #[doc(alias = "del")]
     #[doc(alias = "unset")]

@@ -13,7 +13,7 @@
 //!    kernel by the same way.
 //!
 //! So after it returns, no thread of a process that was registered and marked before executes another user instruction, and all
-//! its stores are visible to the caller. Whoever writes to a region registers first; whoever takes over from the dead calls
+//! its stores are visible to the caller. Whoever has its death told by the kernel registers first; whoever takes over from the dead calls
 //! [`global`] between seeing the mark and touching what the dead may have been writing.
 #![allow(unsafe_code)]
 

@@ -24,6 +24,14 @@ pub(crate) fn ensure() -> io::Result<PathBuf> {
     ensure_below(Path::new(SHARED_MEMORY))
 }
 
+/// The same folder, for who only looks for what is there: it need not exist, and is not made.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) fn existing() -> io::Result<PathBuf> {
+    existing_below(Path::new(SHARED_MEMORY))
+}
+
 /// Where the folder of this user is, whether it exists or not.
 pub(crate) fn path() -> PathBuf {
     path_below(Path::new(SHARED_MEMORY))
@@ -38,11 +46,25 @@ fn path_below(base: &Path) -> PathBuf {
     base.join(format!("shmsync-{}", identity::euid()))
 }
 
-fn ensure_below(base: &Path) -> io::Result<PathBuf> {
+fn existing_below(base: &Path) -> io::Result<PathBuf> {
+    check_above(base)?;
+    let path = path_below(base);
+    match check(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(path),
+    }
+}
+
+fn check_above(base: &Path) -> io::Result<()> {
     let above = base.metadata()?;
     if !is_private(&above) && above.mode() & STICKY == 0 {
         return Err(denied(base, "others can replace what is in it, for want of the sticky bit"));
     }
+    Ok(())
+}
+
+fn ensure_below(base: &Path) -> io::Result<PathBuf> {
+    check_above(base)?;
     let path = path_below(base);
     match DirBuilder::new().mode(0o700).create(&path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -80,14 +102,18 @@ mod tests {
     }
 
     fn refused(base: &Path) {
-        assert_eq!(ensure_below(base).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        for answer in [ensure_below(base), existing_below(base)] {
+            assert_eq!(answer.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        }
     }
 
     #[test]
     fn the_folder_is_made_once_for_its_user_alone() {
         let base = base(0o1777);
+        assert!(!existing_below(base.path()).unwrap().exists());
         let path = ensure_below(base.path()).unwrap();
         assert_eq!(path, path_below(base.path()));
+        assert_eq!(path, existing_below(base.path()).unwrap());
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o700);
         assert_eq!(ensure_below(base.path()).unwrap(), path);
     }
