@@ -30,6 +30,13 @@ impl Etcd {
     pub(crate) const NAME: &'static str = "etcd-client";
 
     /// `None` where it is not installed.
+    pub(crate) fn version() -> Option<String> {
+        let output = Command::new(PROGRAM).arg("--version").output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("etcd Version: ")).map(str::to_owned)
+    }
+
+    /// `None` where it is not installed.
     pub(crate) fn start(folder: &Path) -> Outcome<Option<Self>> {
         let port = || TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let (address, peers) = (port()?.to_string(), format!("http://{}", port()?));

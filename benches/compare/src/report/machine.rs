@@ -48,7 +48,14 @@ fn peers() -> String {
     let mut peers = vec![format!("LMDB {}.{}.{}", lmdb.major, lmdb.minor, lmdb.patch)];
     let crates = ["heed", "iceoryx2", "mmap-sync", "raw_sync", "shared_memory", "rmp-serde"];
     peers.extend(crates.iter().filter_map(|name| Some(format!("{name} {}", locked(name)?))));
-    peers.push(Redis::version().map_or("Redis not installed".to_owned(), |version| format!("Redis {version}")));
+    let server =
+        |name: &str, version: Option<String>| format!("{name} {}", version.as_deref().unwrap_or("not installed"));
+    peers.push(server("Redis", Redis::version()));
+    #[cfg(feature = "etcd")]
+    {
+        peers.extend(locked("etcd-client").map(|version| format!("etcd-client {version}")));
+        peers.push(server("etcd", crate::peer::Etcd::version()));
+    }
     peers.join(", ")
 }
 
