@@ -1,6 +1,6 @@
 //! What a call costs: on shared memory, on `memory:`, and beside what people use instead.
 //!
-//! `cargo bench` takes a minute; `cargo bench -- get` runs only those. Times are of one caller, alone: the cost of the
+//! `cargo bench -- get` runs only those whose name has that. Times are of one caller, alone: the cost of the
 //! code, not of contention. Compare lines with each other, not with those of another machine.
 
 use std::{
