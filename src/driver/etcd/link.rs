@@ -174,17 +174,18 @@ impl Link {
         }
         let made = self.made.load(Acquire);
         let mut silence = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(session) = self.current_session() {
-            if is_alive(&session) {
-                return Ok(session);
-            }
-            // Whatever it still holds in the eyes of the cluster ends now.
-            self.lives.lose(session.lease);
-            self.revoke_aside(vec![session.lease]);
+        let last = self.current_session();
+        if let Some(session) = last.clone().filter(is_alive) {
+            return Ok(session);
         }
         // While nobody answers, those who wait for one another here do not wait one after the other for an answer, too.
         if let Some(message) = silence.as_ref().filter(|_| self.made.load(Acquire) != made) {
             return Err(Error::new(ErrorKind::Unreachable, message.clone()));
+        }
+        if let Some(session) = last {
+            // Whatever it still holds in the eyes of the cluster ends now.
+            self.lives.lose(session.lease);
+            self.revoke_aside(vec![session.lease]);
         }
         let session = self.new_session(store, key, value);
         let unreachable = session.as_ref().err().filter(|error| error.kind() == ErrorKind::Unreachable);
